@@ -1,0 +1,450 @@
+"""New Era NE-1000 and WPI Aladdin AL-1000 syringe pumps, one of several on a line.
+
+With a watchdog the pump runs in safe mode: every packet carries a CRC, and the pump stops by itself
+when it hears nothing for that long, so it must be polled within it. Without one it runs in basic
+mode. Source: AL-1000 manual, "RS-232 Communications"; NE-1000 publication 1200-01, chapter 10.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+
+from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
+from labctl.errors import (
+    DeviceError,
+    GarbledError,
+    NoReplyError,
+    OutOfRangeError,
+    RefusedByDeviceError,
+)
+from labctl.framing.newera import Packet, find_packet, reply_from, seal
+from labctl.readings import Channel
+from labctl.transport import Port, Priority
+
+_TIMEOUT_S = 0.5
+_QUIET_S = 0.05
+_NUMBER = r"(\d{1,4}(?:\.\d{0,3})?|\.\d{1,3})"
+_REPLY = re.compile(r"(\d\d)(?:A\?([RSTEO])|([IWSPTUX])(.*))", re.ASCII)
+_DISPENSED = re.compile(rf"I{_NUMBER}W{_NUMBER}(ML|UL)", re.ASCII)
+_PLAIN = re.compile(_NUMBER, re.ASCII)
+_RATE = re.compile(rf"{_NUMBER}(MM|UM|MH|UH)", re.ASCII)
+_VOLUME = re.compile(rf"{_NUMBER}(ML|UL)", re.ASCII)
+_WORD = re.compile(r"([A-Z]{3})", re.ASCII)
+_VERSION = re.compile(r"([A-Z]{2}\d+(?:X\d*)?)V(\d+\.\d+)", re.ASCII)
+
+_VOLUME_UNITS = {"ML": 1.0, "UL": 1e-3}
+_RATE_UNITS = {"MM": 1.0, "UM": 1e-3, "UH": 1e-3 / 60}
+_MOVING = frozenset("IWX")
+_STATES = {
+    "I": PumpState.INFUSING,
+    "X": PumpState.INFUSING,
+    "W": PumpState.WITHDRAWING,
+    "S": PumpState.IDLE,
+    "P": PumpState.PAUSED,
+    "T": PumpState.PAUSED,
+    "U": PumpState.PAUSED,
+}
+_ALARMS = {
+    "R": "it was switched off or reset, and its counter is lost",
+    "S": "its motor stalled; look for a shut valve, a blocked line or an empty syringe",
+    "T": "it heard nothing for the time of its watchdog and stopped",
+    "E": "its pumping program has an error; connect again",
+    "O": "its pumping program left its phases; connect again",
+}
+_REFUSALS = {
+    "?": "it does not know the command",
+    "?NA": "the command does not apply now",
+    "?OOR": "the value is out of its range",
+    "?IGN": "it ignored the command because a phase was just starting; ask again",
+}
+
+# Plunger speeds common to all rows of the manual's syringe table; the margins keep a rate that is
+# rounded to four digits inside.
+_FASTEST_CM_MIN = 3.773 * 0.999
+_SLOWEST_CM_MIN = 0.00420 / 60 * 1.001
+_ROUNDING = 1e-3
+
+
+class NewEraNe1000:
+    """A syringe pump (capability SyringePump); `dispensed` counts what was infused, in mL.
+
+    Raises:
+        OutOfRangeError: the settings hold an address, bore or watchdog that the pump cannot have.
+    """
+
+    def __init__(self, port: Port, settings: DeviceSettings) -> None:
+        self.name = settings.name
+        self.channels = (Channel("dispensed", "volume"), Channel("infusing", "truth"))
+        _check(settings)
+        self._bore = _four_digits(settings.bore_mm)
+        self._bore_mm = settings.bore_mm
+        self._syringe_ml = settings.syringe_ml
+        self._watchdog_s = round(settings.watchdog_s)
+        self._pump = _Dialogue(port, settings.name, settings.address, safe=self._watchdog_s > 0)
+
+    async def connect(self) -> Identity:
+        """Agree on the mode, read the version, and at rest set bore, unit and program.
+
+        A pump found moving keeps its settings; they are checked before the next dose. The bore is
+        written only where it differs, for writing it clears the pump's counter.
+
+        Raises:
+            NoReplyError: nothing answers at this address.
+            GarbledError: something else answers.
+            RefusedByDeviceError: a setting was refused, or reads back differently.
+        """
+        await self._pump.agree_on_mode(self._watchdog_s)
+        model, firmware = await self._pump.query("VER", _VERSION)
+        if (await self._pump.read(""))[0] not in _MOVING:
+            await self._prepare()
+        return Identity("New Era", model, firmware=firmware)
+
+    async def poll(self) -> tuple[float | None, ...]:
+        """Read the counter; the status that comes with it says whether the plunger moves.
+
+        Raises:
+            NoReplyError: no reply.
+            GarbledError: a reply that is not in the grammar, twice.
+            RefusedByDeviceError: the pump reported an alarm; `state` keeps it.
+        """
+        status, data = await self._pump.read("DIS", Priority.POLL)
+        return self._infused_ml(data), 1.0 if status in {"I", "X"} else 0.0
+
+    @staticmethod
+    def rates_ml_min(bore_mm: float) -> tuple[float, float]:
+        """Return the least and greatest rate in mL/min, from a bore and the plunger's speeds."""
+        area_cm2 = math.pi / 4 * (bore_mm / 10) ** 2
+        return area_cm2 * _SLOWEST_CM_MIN, area_cm2 * _FASTEST_CM_MIN
+
+    def rate_limits_ml_min(self) -> tuple[float, float]:
+        """Return the least and greatest rate in mL/min with the fitted syringe."""
+        return self.rates_ml_min(self._bore_mm)
+
+    def rounded_volume_ml(self, volume_ml: float) -> float:
+        """Return what is dispensed when `volume_ml` is asked: the same to four digits, in mL.
+
+        Raises:
+            OutOfRangeError: the pump cannot express the volume, or the syringe does not hold it.
+        """
+        number, unit = self._volume_as_sent(volume_ml)
+        return float(number) * _VOLUME_UNITS[unit]
+
+    async def infuse(self, volume_ml: float, rate_ml_min: float, gate: Gate | None = None) -> None:
+        """Start to dispense a volume in mL at a rate in mL/min; both are sent with four digits.
+
+        All settings are written and read back first; RUN goes out last and alone asks `gate`. What
+        was left of a stopped dose is forgotten.
+
+        Raises:
+            OutOfRangeError: volume or rate is beyond the number format, the syringe or the speed.
+            NoReplyError: no reply; after RUN it is not known whether the plunger moves.
+            GarbledError: a reply that is not in the grammar, or the pump got a damaged packet.
+            RefusedByDeviceError: the pump moves already, refused, alarmed, or reads back otherwise.
+        """
+        number, unit = self._volume_as_sent(volume_ml)
+        rate, rate_unit = self._rate_as_sent(rate_ml_min)
+        await self._come_to_rest()
+        self._pump.alarm = ""
+        await self._pump.verify("DIA", _PLAIN, self._bore)
+        await self._pump.set("PHN", "1", _PLAIN, "1")
+        await self._pump.set("DIR", "INF", _WORD, "INF")
+        await self._pump.set("RAT", rate + rate_unit, _RATE, rate, rate_unit)
+        await self._pump.ask(f"VOL{unit}")
+        await self._pump.set("VOL", number, _VOLUME, number, unit)
+        status, data = await self._pump.ask("RUN", gate=gate)
+        if status != "I":
+            raise RefusedByDeviceError(self.name, "RUN", "status I", repr(status + data))
+
+    async def stop(self) -> None:
+        """Stop the plunger; the counter keeps its value and the next `infuse` starts afresh.
+
+        Raises:
+            NoReplyError: no reply, three times.
+            GarbledError: a reply that is not in the grammar, three times.
+            RefusedByDeviceError: it still moves.
+        """
+        await self._halt(Priority.COMMAND)
+
+    async def make_safe(self) -> None:
+        """Stop the plunger ahead of all other questions; raises what `stop` raises."""
+        await self._halt(Priority.TRIP)
+
+    async def dispensed_ml(self) -> float:
+        """Read the counter of what was infused since the last reset, in mL.
+
+        Its four digits are worth 0.001 mL after a dose of 1 mL or more, else 0.1 µL or better.
+
+        Raises:
+            NoReplyError: no reply.
+            GarbledError: a reply that is not in the grammar, twice.
+            RefusedByDeviceError: the pump reported an alarm.
+        """
+        return self._infused_ml((await self._pump.read("DIS"))[1])
+
+    async def reset_counter(self) -> None:
+        """Set the counter to zero, at rest.
+
+        Raises:
+            NoReplyError: no reply.
+            GarbledError: a reply that is not in the grammar.
+            RefusedByDeviceError: it moves, or the counter is not zero afterwards.
+        """
+        await self._pump.ask("CLDINF")
+        left_ml = await self.dispensed_ml()
+        if left_ml:
+            raise RefusedByDeviceError(self.name, "CLDINF", "0 mL", f"{left_ml:g} mL")
+
+    async def state(self) -> PumpState:
+        """Read what the pump does now; an alarm is told until the next `infuse` or `connect`.
+
+        Raises:
+            NoReplyError: no reply.
+            GarbledError: a reply that is not in the grammar, twice.
+        """
+        try:
+            status, _ = await self._pump.read("")
+        except RefusedByDeviceError:
+            status = "S"  # an alarm, which stopped it: nothing else refuses this question
+        if self._pump.alarm and status not in _MOVING:
+            return PumpState.STALLED if self._pump.alarm == "S" else PumpState.ALARM
+        return _STATES[status]
+
+    async def _prepare(self) -> None:
+        await self._come_to_rest()
+        if float((await self._pump.query("DIA", _PLAIN))[0]) != float(self._bore):
+            await self._pump.set("DIA", self._bore, _PLAIN, self._bore)
+        await self._pump.ask("VOLML")
+        # An older program must not go on where a dose ends: phase 2 stops.
+        for phase, function in (("2", "STP"), ("1", "RAT")):
+            await self._pump.set("PHN", phase, _PLAIN, phase)
+            await self._pump.set("FUN", function, _WORD, function)
+
+    async def _come_to_rest(self) -> None:
+        status, data = await self._pump.read("")
+        if status in {"P", "T", "U"}:
+            status, data = await self._pump.ask("STP")
+        if status != "S":
+            raise RefusedByDeviceError(
+                self.name, "to be set up", "a pump at rest; stop it first", repr(status + data)
+            )
+
+    async def _halt(self, priority: Priority) -> None:
+        status, data = await self._stop_it(priority)
+        if status in _MOVING or data not in {"", "?NA"}:
+            raise RefusedByDeviceError(self.name, "STP", "a pump at rest", repr(status + data))
+
+    async def _stop_it(self, priority: Priority) -> tuple[str, str]:
+        # Stopping twice does no harm, and an alarm that waits is told instead of obeying.
+        for _ in range(2):
+            try:
+                return await self._pump.exchange("STP", priority)
+            except DeviceError:
+                continue
+        return await self._pump.exchange("STP", priority)
+
+    def _volume_as_sent(self, volume_ml: float) -> tuple[str, str]:
+        asked = f"{volume_ml:g} mL"
+        if not 0 < volume_ml < 1e4:
+            raise OutOfRangeError(self.name, asked, "a volume of up to 9999 mL", asked)
+        if 0 < self._syringe_ml < volume_ml:
+            raise OutOfRangeError(self.name, asked, f"up to {self._syringe_ml:g} mL", asked)
+        unit = "ML" if volume_ml >= 1 else "UL"
+        return self._as_sent(volume_ml, unit, _VOLUME_UNITS[unit], asked), unit
+
+    def _rate_as_sent(self, rate_ml_min: float) -> tuple[str, str]:
+        asked = f"{rate_ml_min:g} mL/min"
+        low, high = self.rate_limits_ml_min()
+        if not low <= rate_ml_min <= high:
+            expected = f"{low:.3g} .. {high:.4g} mL/min with a bore of {self._bore} mm"
+            raise OutOfRangeError(self.name, asked, expected, asked)
+        unit = next((u for u, size in _RATE_UNITS.items() if rate_ml_min >= size), "UH")
+        return self._as_sent(rate_ml_min, unit, _RATE_UNITS[unit], asked), unit
+
+    def _as_sent(self, value: float, unit: str, size: float, asked: str) -> str:
+        number = _four_digits(value / size)
+        if abs(float(number) * size - value) > _ROUNDING * value:
+            raise OutOfRangeError(
+                self.name, asked, "a number of four digits and three decimals", f"{number} {unit}"
+            )
+        return number
+
+    def _infused_ml(self, data: str) -> float:
+        match = _DISPENSED.fullmatch(data)
+        if match is None:
+            raise GarbledError(self.name, "DIS", _DISPENSED.pattern, repr(data))
+        return float(match[1]) * _VOLUME_UNITS[match[3]]
+
+
+class _Dialogue:
+    """Questions to one address and their answers; keeps the last alarm until it is cleared."""
+
+    def __init__(self, port: Port, name: str, address: int, *, safe: bool) -> None:
+        self.alarm = ""
+        self._port = port
+        self._name = name
+        self._address = address
+        self._frame = reply_from(address)
+        self._safe = safe
+        self._agreed = False
+        port.unsolicited.append(self._overhear)
+
+    async def agree_on_mode(self, watchdog_s: int) -> None:
+        """Enter safe mode with a watchdog, or basic mode with 0.
+
+        What waits to be told is told first: an alarm, or nothing at all just after power-up.
+        """
+        self._agreed = False
+        for _ in range(2):
+            with contextlib.suppress(RefusedByDeviceError, NoReplyError):
+                await self.ask(f"SAF{watchdog_s}")
+        await self.ask(f"SAF{watchdog_s}")
+        self._agreed = True
+        await self.verify("SAF", _PLAIN, str(watchdog_s))
+        self.alarm = ""
+
+    async def set(self, command: str, value: str, grammar: re.Pattern[str], *expected: str) -> None:
+        """Write a setting and read it back."""
+        await self.ask(command + value)
+        await self.verify(command, grammar, *expected)
+
+    async def verify(self, command: str, grammar: re.Pattern[str], *expected: str) -> None:
+        """Read a setting, which must be as expected; numbers are compared as numbers.
+
+        Raises:
+            RefusedByDeviceError: it is not as expected.
+        """
+        got = await self.query(command, grammar)
+        if not all(_same(wanted, seen) for wanted, seen in zip(expected, got, strict=True)):
+            raise RefusedByDeviceError(
+                self._name, command, f"{' '.join(expected)} read back", " ".join(got)
+            )
+
+    async def query(self, command: str, grammar: re.Pattern[str]) -> tuple[str, ...]:
+        """Read the parts of a setting.
+
+        Raises:
+            GarbledError: the reply is not in the setting's grammar.
+        """
+        _, data = await self.read(command)
+        match = grammar.fullmatch(data)
+        if match is None:
+            raise GarbledError(self._name, command, grammar.pattern, repr(data))
+        return match.groups()
+
+    async def read(self, command: str, priority: Priority = Priority.COMMAND) -> tuple[str, str]:
+        """Ask what changes nothing, once more if the reply was garbled."""
+        try:
+            return await self.ask(command, priority)
+        except GarbledError:
+            return await self.ask(command, priority)
+
+    async def ask(
+        self, command: str, priority: Priority = Priority.COMMAND, gate: Gate | None = None
+    ) -> tuple[str, str]:
+        """Ask once; return status and data.
+
+        Raises:
+            RefusedByDeviceError: the pump said no, or reported an alarm.
+        """
+        status, data = await self.exchange(command, priority, gate)
+        if data.startswith("?"):
+            why = _REFUSALS.get(data, "it does not say why")
+            raise RefusedByDeviceError(
+                self._name, command or "status", "its consent", f"{status}{data}: {why}"
+            )
+        return status, data
+
+    async def exchange(
+        self, command: str, priority: Priority, gate: Gate | None = None
+    ) -> tuple[str, str]:
+        """Ask once; return status and data, which may be a refusal.
+
+        Raises:
+            GarbledError: the reply is no packet of this pump, or the pump got a damaged one.
+            RefusedByDeviceError: the pump reported an alarm, and did nothing else.
+        """
+        text = f"{self._address}{command}".encode("ascii")
+        # The mode itself is always agreed on in safe packets: they are understood in both modes.
+        question = seal(text) if self._safe or command.startswith("SAF") else text + b"\r"
+        reply = await self._port.ask(
+            self._name, question, self._frame, timeout_s=_TIMEOUT_S, priority=priority, gate=gate
+        )
+        alarm, status, data = self._parse(command, reply)
+        if alarm:
+            self.alarm = alarm
+            await self._hear_out(priority)
+            raise RefusedByDeviceError(
+                self._name, command or "status", "no alarm", f"alarm {alarm}: {_ALARMS[alarm]}"
+            )
+        if data == "?COM":
+            raise GarbledError(self._name, command, "that it reads the question", "?COM")
+        return status, data
+
+    async def _hear_out(self, priority: Priority) -> None:
+        # The alarm may have come by itself while the question was on its way; then the answer to
+        # the question still follows and must not become the answer to the next one.
+        if self._safe:
+            with contextlib.suppress(NoReplyError):
+                await self._port.ask(
+                    self._name, b"", self._frame, timeout_s=_QUIET_S, priority=priority
+                )
+
+    def _parse(self, command: str, reply: bytes) -> tuple[str | None, str, str]:
+        packet = self._last_packet(reply)
+        if (
+            packet is not None
+            and packet.intact
+            and (packet.sealed is self._safe or not self._agreed)
+        ):
+            match = _REPLY.fullmatch(packet.text.decode("latin-1"))
+            if match is not None and int(match[1]) == self._address:
+                return match[2], match[3], match[4]
+        expected = f"a packet of pump {self._address:02d} with address, status and data"
+        raise GarbledError(self._name, command or "status", expected, repr(reply))
+
+    def _last_packet(self, reply: bytes) -> Packet | None:
+        # Before this pump answers, others may report alarms, which belong to their own drivers.
+        packet = find_packet(reply)
+        while packet is not None and packet.end < len(reply):
+            for listener in self._port.unsolicited:
+                listener(reply[packet.start : packet.end])
+            packet = find_packet(reply, packet.end)
+        return packet
+
+    def _overhear(self, data: bytes) -> None:
+        packet = find_packet(data)
+        while packet is not None:
+            match = _REPLY.fullmatch(packet.text.decode("latin-1"))
+            if packet.intact and match and match[2] and int(match[1]) == self._address:
+                self.alarm = match[2]
+            packet = find_packet(data, packet.end)
+
+
+def _check(settings: DeviceSettings) -> None:
+    for asked, low, high, value, unit in (
+        ("address", 0, 99, settings.address, ""),
+        ("bore", 0.1, 50, settings.bore_mm, " mm"),
+        ("watchdog", 0, 255, settings.watchdog_s, " s"),
+    ):
+        if not low <= value <= high or (asked == "watchdog" and value % 1):
+            raise OutOfRangeError(
+                settings.name,
+                f"a {asked} of {value:g}{unit}",
+                f"{low:g} .. {high:g}{unit}",
+                f"{value:g}{unit}; correct the rig file",
+            )
+
+
+def _four_digits(value: float) -> str:
+    """Write a number as the pump takes it: at most four digits and three decimals."""
+    for decimals in (3, 2, 1):
+        text = f"{value:.{decimals}f}"
+        if len(text) <= 5:
+            return text
+    return f"{value:.0f}"
+
+
+def _same(wanted: str, seen: str) -> bool:
+    return wanted == seen if wanted.isalpha() else float(wanted) == float(seen)

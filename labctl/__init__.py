@@ -1,0 +1,1 @@
+"""Laboratory automation and instrument control for air-free colloidal-nanocrystal synthesis."""

@@ -1,0 +1,281 @@
+"""What the engine may ask of an instrument: thin Protocols, in canonical units.
+
+Every method is idempotent; every `set_*` and verb returns when the instrument has acknowledged and,
+where it can be read back, was seen to obey. A reading that is not good is None, never a number.
+
+All raise `DeviceError` of one kind or another: NoReplyError, GarbledError, PortLostError,
+RefusedByDeviceError, and OutOfRangeError before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from labctl.readings import Channel, Quality, Spectrum
+
+Gate = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One row of a CATALOG: where the class is, and what it is to a person and to the rig file."""
+
+    target: str
+    maker: str = ""
+    model: str = ""
+    roles: tuple[str, ...] = ()
+    line: str = "9600 8N1"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answered: maker, model, serial number, firmware; empty where the protocol has none."""
+
+    maker: str
+    model: str
+    serial: str = ""
+    firmware: str = ""
+
+
+class Outcome(StrEnum):
+    """How an actuation ended; unknown is resolved by read-back before anything else is sent."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@runtime_checkable
+class Device(Protocol):
+    """The common part of every instrument."""
+
+    name: str
+    channels: tuple[Channel, ...]
+
+    async def connect(self) -> Identity:
+        """Read identity and units, check settings, arm the watchdog; actuate nothing."""
+        ...
+
+    async def poll(self) -> Sequence[float | None]:
+        """Read all channels: one value per entry of `channels`, None where there is no reading."""
+        ...
+
+    async def make_safe(self) -> None:
+        """Bring the instrument to its safe state, from any state, as often as asked."""
+        ...
+
+
+class TemperatureController(Device, Protocol):
+    """Heats one place to a setpoint; ramps inside the instrument."""
+
+    async def ramp(self, setpoint_c: float, rate_k_min: float) -> None:
+        """Go to a setpoint in °C at a rate in K/min; 0 K/min means as fast as it can."""
+        ...
+
+    async def freeze(self) -> None:
+        """Stop a ramp where it is: the setpoint becomes the present working setpoint."""
+        ...
+
+    async def off(self) -> None:
+        """Switch the output off (0 %), keeping the reading alive."""
+        ...
+
+
+class Stirrer(Device, Protocol):
+    """Turns the bar."""
+
+    async def stir(self, speed_rpm: float) -> None:
+        """Turn at a speed in rpm; 0 stops."""
+        ...
+
+
+class PumpState(StrEnum):
+    """What a syringe pump does now."""
+
+    IDLE = "idle"
+    INFUSING = "infusing"
+    WITHDRAWING = "withdrawing"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    ALARM = "alarm"
+
+
+class SyringePump(Device, Protocol):
+    """Moves a plunger and counts it; `channels` are dispensed (mL) and infusing (0 or 1)."""
+
+    @staticmethod
+    def rates_ml_min(bore_mm: float) -> tuple[float, float]:
+        """Return the least and the greatest rate with a syringe of that bore, in mL/min."""
+        ...
+
+    def rate_limits_ml_min(self) -> tuple[float, float]:
+        """Return the least and the greatest rate with the fitted syringe, in mL/min."""
+        ...
+
+    async def infuse(self, volume_ml: float, rate_ml_min: float, gate: Gate | None = None) -> None:
+        """Start to dispense a volume in mL at a rate in mL/min; `gate` is asked at the wire."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop the plunger; the counter keeps its value."""
+        ...
+
+    async def dispensed_ml(self) -> float:
+        """Read the pump's own counter of what it infused since the last reset, in mL."""
+        ...
+
+    async def reset_counter(self) -> None:
+        """Set the counter to zero."""
+        ...
+
+    async def state(self) -> PumpState:
+        """Read what the pump does now."""
+        ...
+
+
+class PressureGauge(Device, Protocol):
+    """Reads pressures; `channels` are the places it measures, in mbar."""
+
+
+class VacuumPump(Device, Protocol):
+    """Pumps down to a setpoint and keeps it."""
+
+    async def pump_to(self, pressure_mbar: float) -> None:
+        """Start pumping and control at a pressure in mbar; 0 means as low as it goes."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop pumping; the inlet is closed, nothing is vented."""
+        ...
+
+
+class RelayBoard(Device, Protocol):
+    """Switches outputs and reads inputs by name; `channels` are all of them, 0 or 1."""
+
+    async def switch(self, output: str, on: bool, gate: Gate | None = None) -> None:
+        """Switch one output and confirm by read-back of the coil; `gate` is asked at the wire."""
+        ...
+
+
+class Spectrometer(Device, Protocol):
+    """Takes spectra of raw counts."""
+
+    max_counts: int
+
+    async def set_exposure(self, integration_s: float, averages: int) -> None:
+        """Set the integration time in s and how many exposures are averaged."""
+        ...
+
+    async def acquire(self, t_ns: int) -> Spectrum:
+        """Take one spectrum, stamped `t_ns`; counts as the instrument gave them."""
+        ...
+
+
+class LightSource(Device, Protocol):
+    """A laser or lamp with a set power."""
+
+    wavelength_nm: float
+
+    async def shine(self, power_mw: float) -> None:
+        """Switch on at a power in mW; 0 switches off."""
+        ...
+
+
+class TaskKind(StrEnum):
+    """What a person may be asked to do."""
+
+    CONFIRM = "confirm"
+    ANSWER = "answer"
+    CHARGE = "charge"
+    INJECT = "inject"
+    SWITCH = "switch"
+    SET = "set"
+    READ = "read"
+    SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something asked of a person, in words for them and in numbers for a simulated one.
+
+    `subject` names the reagent, valve, setting or reading; `amount` is in the canonical unit of
+    `unit` (a dimension); `choices` and `default` belong to a question; `signatures` counts people.
+    """
+
+    kind: TaskKind
+    text: str
+    subject: str = ""
+    amount: float | None = None
+    dimension: str = ""
+    over_s: float = 0.0
+    choices: tuple[str, ...] = ()
+    default: str = ""
+    simulated: str = ""
+    after_s: float | None = None
+    signatures: int = 1
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person answered: a choice or a value, who signed, whether it was the default."""
+
+    text: str = ""
+    value: float | None = None
+    signed: tuple[str, ...] = ()
+    by_default: bool = False
+    spectra: Mapping[str, Spectrum] = field(default_factory=dict)
+
+
+class Operator(Protocol):
+    """A person at the rig, real or simulated."""
+
+    async def do(self, task: Task) -> Reply:
+        """Ask for one task and return when it is done or answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What the rig file says of one instrument, for its driver; fields that do not apply are empty.
+
+    `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
+    mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board;
+    `places` maps a gauge's channel number to its name and trusted range in mbar.
+    """
+
+    name: str
+    address: int = 1
+    setpoint_low: float = 0.0
+    setpoint_high: float = 0.0
+    rate_high_k_min: float = 0.0
+    power_high_fraction: float = 1.0
+    speed_high_rpm: float = 0.0
+    watchdog_s: float = 0.0
+    bore_mm: float = 0.0
+    syringe_ml: float = 0.0
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[int, Channel] = field(default_factory=dict)
+    has_probe2: bool = False
+    power_high_mw: float = 0.0
+    wavelength_nm: float = 0.0
+    detector_c: float | None = None
+
+
+def quality_of(value: float | None, channel: Channel) -> Quality:
+    """Judge a value by its channel's trusted range.
+
+    >>> quality_of(0.05, Channel("flask", "pressure", low=0.1)).name
+    'UNCERTAIN'
+    """
+    if value is None:
+        return Quality.BAD
+    if channel.low is not None and value < channel.low:
+        return Quality.UNCERTAIN
+    if channel.high is not None and value > channel.high:
+        return Quality.UNCERTAIN
+    return Quality.GOOD

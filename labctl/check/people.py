@@ -1,0 +1,40 @@
+"""Rules on people: who must be there, and when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from labctl.errors import Finding, Severity
+from labctl.plan import Plan
+from labctl.recipe.steps.confirm import Confirm
+from labctl.recipe.steps.hf_treat import HfTreat
+
+
+def unattended(plan: Plan) -> Iterator[Finding]:
+    """`people.unattended`: attended stages begin in attended hours."""
+    hours = plan.rig.model.site.attended
+    for name in plan.recipe.head.needs.attended:
+        steps = plan.top(name)
+        if not steps:
+            continue
+        start = plan.batch.model.date + dt.timedelta(seconds=steps[0].start_s)
+        if not hours.covers(start):
+            message = f"stage {name} needs people and is expected to begin {start:%a %H:%M}"
+            mark = plan.recipe.document.key_mark(("stages", name))
+            yield mark.finding("people.unattended", message, Severity.WARNING)
+
+
+def hf_alone(plan: Plan) -> Iterator[Finding]:
+    """`people.hf_alone`: two people sign for HF before it is given."""
+    signed = False
+    for planned in plan.steps:
+        step = planned.step
+        if isinstance(step, Confirm) and step.who == "two people" and step.for_:
+            signed = True
+        if isinstance(step, HfTreat) and not signed:
+            message = "HF needs a `confirm` by two people `for` it before"
+            yield step.mark.finding("people.hf_alone", message)
+        elif isinstance(step, HfTreat) and not plan.batch.model.second:
+            mark = plan.batch.document.key_mark(("operator",))
+            yield mark.finding("people.hf_alone", "HF needs a `second` person on the sheet")

@@ -1,0 +1,1 @@
+"""Pure functions of the chemistry: amounts, crystals, epilayers, vapour pressures, mixtures."""

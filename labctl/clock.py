@@ -1,0 +1,135 @@
+"""Where time comes from: one protocol, a wall clock for rigs, a virtual clock for dry runs.
+
+Time is int ns since the run began; UTC is for people and anchors only. Nothing outside this module
+and `loop` reads a clock or sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import secrets
+import time
+from typing import Protocol
+
+from labctl.loop import NS, Priority, VirtualLoop
+
+__all__ = ["NS", "Clock", "Priority", "VirtualClock", "WallClock", "cpu_s", "new_run_id", "wall_s"]
+
+
+class Clock(Protocol):
+    """What a run knows of time."""
+
+    def now_ns(self) -> int:
+        """Return ns since the run began."""
+        ...
+
+    async def sleep_until(self, t_ns: int, priority: Priority = Priority.COMMAND) -> None:
+        """Return at `t_ns`; at once if it has passed."""
+        ...
+
+    def alarm(self, t_ns: int, waiter: asyncio.Future[None]) -> asyncio.TimerHandle:
+        """Resolve `waiter` at `t_ns` unless it is done before; cancel the handle when it is."""
+        ...
+
+    def try_advance(self, t_ns: int) -> bool:
+        """Move to `t_ns` at once if nothing can happen before; always False in real time."""
+        ...
+
+    def local(self, t_ns: int) -> dt.datetime:
+        """Return the rig's local wall time at a run time."""
+        ...
+
+
+class VirtualClock:
+    """The clock of a dry run: the loop's virtual time, starting at a given local time."""
+
+    def __init__(self, loop: VirtualLoop, start: dt.datetime) -> None:
+        self._loop = loop
+        self._start = start
+
+    def now_ns(self) -> int:
+        """Return virtual ns since the run began."""
+        return self._loop._now_ns
+
+    async def sleep_until(self, t_ns: int, priority: Priority = Priority.COMMAND) -> None:
+        """Return at `t_ns`, moving the clock inline when nothing else can happen before."""
+        if t_ns <= self.now_ns() or self._loop.try_advance(t_ns):
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        timer = self._loop.call_at_ns(t_ns, _wake, waiter, priority=priority)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def alarm(self, t_ns: int, waiter: asyncio.Future[None]) -> asyncio.TimerHandle:
+        """Resolve `waiter` at `t_ns` unless it is done before."""
+        return self._loop.call_at_ns(t_ns, _wake, waiter)
+
+    def try_advance(self, t_ns: int) -> bool:
+        """Move to `t_ns` at once if nothing can happen before."""
+        return self._loop.try_advance(t_ns)
+
+    def local(self, t_ns: int) -> dt.datetime:
+        """Return the virtual wall time at a run time."""
+        return self._start + dt.timedelta(microseconds=t_ns // 1000)
+
+
+class WallClock:
+    """The clock of a rig: the running loop's monotonic time, zero at construction."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._zero_ns = time.monotonic_ns()
+        self._start = dt.datetime.now().astimezone().replace(tzinfo=None)
+
+    def now_ns(self) -> int:
+        """Return monotonic ns since construction."""
+        return time.monotonic_ns() - self._zero_ns
+
+    async def sleep_until(self, t_ns: int, priority: Priority = Priority.COMMAND) -> None:
+        """Return at `t_ns`; at once if it has passed."""
+        delay_s = (t_ns - self.now_ns()) / NS
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
+
+    def alarm(self, t_ns: int, waiter: asyncio.Future[None]) -> asyncio.TimerHandle:
+        """Resolve `waiter` at `t_ns` unless it is done before."""
+        return self._loop.call_later(max(0.0, (t_ns - self.now_ns()) / NS), _wake, waiter)
+
+    def try_advance(self, t_ns: int) -> bool:
+        """Return False: real time passes by itself."""
+        return False
+
+    def local(self, t_ns: int) -> dt.datetime:
+        """Return the machine's local time at a run time."""
+        return self._start + dt.timedelta(microseconds=t_ns // 1000)
+
+
+def new_run_id(recipe: str) -> str:
+    """Name a run: local date and time, the recipe's stem, four letters against collisions."""
+    stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{recipe}-{secrets.token_hex(2)}"
+
+
+def utc_now() -> str:
+    """Return the machine's UTC as ISO 8601, for anchors in the record."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def wall_s() -> float:
+    """Return monotonic wall seconds, to say how long something took."""
+    return time.perf_counter()
+
+
+def cpu_s() -> float:
+    """Return CPU seconds used by this process."""
+    times = os.times()
+    return times.user + times.system
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,1 @@
+"""Runs a plan: the state machine, the executor, doses, waits, tracking, interlocks, safe state."""

@@ -1,0 +1,230 @@
+"""One decision on a track: fed with every sighting once, closed with its evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from labctl.bench import Criterion, Ruling
+from labctl.clock import NS
+from labctl.engine.run import Run
+from labctl.record import InputRow
+from labctl.spectroscopy.photoluminescence import is_flat
+from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
+from labctl.spectroscopy.temperature import Coefficient
+
+STEADY_MIN_POINTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One frame's peak: as measured, at 25 °C with the correction's band, and whether it counts."""
+
+    t_ns: int
+    raw_nm: float
+    peak_nm: float
+    sigma_nm: float
+    band_nm: float
+    temperature_c: float
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A baseline: the peak at 25 °C and the PL area per absorbed photon before a dose."""
+
+    peak_nm: float
+    sigma_nm: float
+    band_nm: float
+    area: float
+
+
+class Seen(Protocol):
+    """What a decision reads of the tracking."""
+
+    @property
+    def sightings(self) -> Sequence[Sighting]:
+        """All frames' peaks, in order."""
+        ...
+
+    @property
+    def areas(self) -> Sequence[tuple[float, float, float]]:
+        """PL areas per absorbed photon: elapsed s, area, sigma."""
+        ...
+
+    @property
+    def levels(self) -> Mapping[str, Level]:
+        """Baselines by name."""
+        ...
+
+    @property
+    def coefficient(self) -> Coefficient:
+        """How the peak follows temperature."""
+        ...
+
+    @property
+    def by_samples(self) -> bool:
+        """Whether aliquots take the place of a spectrometer."""
+        ...
+
+
+class Decision:
+    """One decision on the track: fed with every sighting once, closed with its evidence."""
+
+    def __init__(self, run: Run, tracking: Seen, criterion: Criterion) -> None:
+        self.settled = ""
+        self.reason = "no usable frame came in"
+        self._run = run
+        self._tracking = tracking
+        self._criterion = criterion
+        self._seen = len(tracking.sightings)
+        self._since_s = run.elapsed.now_s()
+        self._detector = _detector(tracking, criterion)
+        self._verdict: Verdict | None = None
+        self._rows: list[tuple[float, float]] = []
+        self._flat = not criterion.also_flat
+        self._key = run.record.decision_started(
+            run.clock.now_ns(), run.step_id, criterion.kind, criterion.track
+        )
+
+    def words(self) -> str:
+        """Say what is waited for."""
+        criterion = self._criterion
+        if criterion.kind == "saturated":
+            delta = criterion.settings.get("delta_nm", 0.5)
+            also = " and PL flat" if criterion.also_flat else ""
+            return f"1S saturated (less than {delta:g} nm left){also}"
+        if criterion.kind == "reaches":
+            return f"1S at 25 °C {'>=' if criterion.rising else '<='} {criterion.target_nm:g} nm"
+        return f"1S slower than {criterion.slower_than_nm_min:g} nm/min"
+
+    def look(self) -> bool:
+        """Take in what is new; say whether it is decided."""
+        sightings = self._tracking.sightings
+        while self._seen < len(sightings) and not self.settled:
+            self._take(sightings[self._seen])
+            self._seen += 1
+        return bool(self.settled)
+
+    def close(self) -> Ruling:
+        """Write the decision down with its evidence and return it."""
+        state = self.settled or "timeout"
+        if not self.settled:
+            self.reason = f"time is over: {self.reason}"
+        evidence = dict(self._verdict.evidence()) if self._verdict is not None else {}
+        coefficient = self._tracking.coefficient
+        evidence |= {
+            "frames": len(self._rows),
+            "coefficient": coefficient.scale,
+            "coefficient_sigma": coefficient.sigma,
+            "coefficient_source": coefficient.source,
+            "also_flat": self._criterion.also_flat,
+            "flat": self._flat,
+        }
+        last = next((s for s in reversed(self._tracking.sightings) if s.usable), None)
+        if last is not None:
+            evidence |= {"hot_nm": last.raw_nm, "peak_25c_nm": last.peak_nm}
+            evidence |= {"band_nm": last.band_nm, "temperature_c": last.temperature_c}
+        self._run.record.decision_ended(
+            self._key, self._run.clock.now_ns(), state, self.reason, evidence
+        )
+        self._run.event("decision", f"{state}: {self.reason}", {"step": self._run.step_id})
+        return Ruling(state, self.reason)
+
+    def _take(self, sighting: Sighting) -> None:
+        hold = self._run.elapsed.frozen or self._run.has_token("injection")
+        self._run.record.decision_input(
+            InputRow(
+                self._key,
+                sighting.t_ns,
+                _known(sighting.raw_nm),
+                _known(sighting.peak_nm),
+                _known(sighting.sigma_nm),
+                _known(sighting.temperature_c),
+                hold,
+                sighting.usable,
+            )
+        )
+        t_s = sighting.t_ns / NS
+        if sighting.usable:
+            self._rows.append((t_s, sighting.peak_nm))
+        judge = {
+            "saturated": self._saturated,
+            "reaches": self._reaches,
+            "steady": self._steady,
+        }[self._criterion.kind]
+        judge(sighting, t_s, hold)
+
+    def _saturated(self, sighting: Sighting, t_s: float, hold: bool) -> None:
+        by_sample = self._tracking.by_samples
+        verdict = self._detector.update(
+            t_s,
+            sighting.peak_nm if sighting.usable else math.nan,
+            sighting.sigma_nm,
+            None if by_sample else sighting.temperature_c,
+            hold and not by_sample,
+            sighting.raw_nm,
+        )
+        self._verdict = verdict
+        self.reason = verdict.reason
+        if verdict.state in {"no_reaction", "fault"}:
+            self.settled = verdict.state
+        elif verdict.state == "saturated":
+            self._flat = self._flat or self._pl_is_flat()
+            if self._flat:
+                self.settled = "saturated"
+            else:
+                self.reason = "1S is saturated, PL is still moving"
+
+    def _pl_is_flat(self) -> bool:
+        rows = [row for row in self._tracking.areas if row[0] >= self._since_s]
+        if not rows:
+            return self._tracking.by_samples
+        # A long memory would hold the rise of the beginning against a level that is flat by now.
+        recent = [row for row in rows if row[0] >= rows[-1][0] - 600.0]
+        times, areas, sigmas = (np.array(column) for column in zip(*recent, strict=True))
+        return is_flat(times, areas, sigmas)
+
+    def _reaches(self, sighting: Sighting, t_s: float, hold: bool) -> None:
+        target, rising = self._criterion.target_nm, self._criterion.rising
+        recent = [peak for _, peak in self._rows[-3:]]
+        if len(recent) < 3:
+            return
+        level = float(np.median(recent))
+        self.reason = f"1S at 25 °C is {level:.2f} nm, the target {target:g} nm"
+        if (level >= target) if rising else (level <= target):
+            self.settled = "reached"
+
+    def _steady(self, sighting: Sighting, t_s: float, hold: bool) -> None:
+        window = [(t, p) for t, p in self._rows if t >= t_s - 120.0]
+        if len(window) < STEADY_MIN_POINTS:
+            return
+        times, peaks = (np.array(column) for column in zip(*window, strict=True))
+        slope = float(np.polyfit(times - times[0], peaks, 1)[0]) * 60
+        self.reason = f"1S moves {slope:+.2f} nm/min"
+        waited_s = self._run.elapsed.now_s() - self._since_s
+        slow = abs(slope) < self._criterion.slower_than_nm_min
+        if slow and waited_s >= self._criterion.not_before_s:
+            self.settled = "steady"
+
+
+def _detector(tracking: Seen, criterion: Criterion) -> SaturationDetector:
+    settings = criterion.settings
+    if criterion.kind != "saturated":
+        return SaturationDetector()
+    detector = SaturationDetector(SaturationSettings(**settings))
+    level = tracking.levels.get(criterion.since)
+    if level is not None:
+        # Both peaks share the coefficient; only the difference of their bands is uncertain.
+        last = next((s for s in reversed(tracking.sightings) if s.usable), None)
+        band_nm = abs(last.band_nm - level.band_nm) if last is not None else level.band_nm
+        detector.set_baseline(level.peak_nm, math.hypot(level.sigma_nm, band_nm))
+    return detector
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

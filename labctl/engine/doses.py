@@ -1,0 +1,262 @@
+"""Doses: intent (durable) -> starting (durable) -> bytes -> verified by the pump's own counter.
+
+A dose is never given twice: what happened to one that was started and not verified is a person's
+decision. The ledger follows what was delivered, not what was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from labctl.bench import DoseRequest, Loaded
+from labctl.capabilities import PumpState, SyringePump, Task, TaskKind
+from labctl.clock import NS
+from labctl.engine.interlocks import Interlocks
+from labctl.engine.people import People
+from labctl.engine.poller import Poller
+from labctl.engine.run import Run
+from labctl.errors import DeviceError, StepFailedError
+from labctl.record import DoseRow
+from labctl.units import show
+
+WATCH_S = 1.0
+IDLE_POLL_S = 5.0
+SHORT_ML = 0.002
+SHORT_FRACTION = 0.02
+LATE_FACTOR = 2.0
+LATE_S = 30.0
+
+
+class Doses:
+    """Gives doses, by pump or by hand."""
+
+    def __init__(self, run: Run, people: People, interlocks: Interlocks, poller: Poller) -> None:
+        self._run = run
+        self._people = people
+        self._interlocks = interlocks
+        self._poller = poller
+        self._primed: set[str] = set()
+        self.before_c: float | None = None
+        self.lowest_c: float | None = None
+        self.trim = 1.0
+
+    async def give(self, request: DoseRequest) -> float:
+        """Give one dose and return the delivered mL.
+
+        Raises:
+            StepFailedError: the pump stopped short, or what it did is unknown.
+        """
+        request = self._trimmed(request)
+        self.before_c = self.lowest_c = self._run.signals.value("flask.T")
+        load = self._run.plan.scene.loads[request.reagent]
+        if request.by_hand or not load.pump:
+            delivered_ml = await self._by_hand(request)
+        else:
+            delivered_ml = await self._by_pump(request, load)
+        if request.into == "flask":
+            contents = self._run.plan.scene.contents(request.reagent, delivered_ml)
+            dots = load.composition.size_nm is not None
+            flask = self._run.flask.add(contents)
+            self._run.flask = replace(flask, dots=flask.dots or dots)
+        return delivered_ml
+
+    async def together(self, requests: Sequence[DoseRequest]) -> None:
+        """Give several doses at once; when one fails, the others are stopped.
+
+        Raises:
+            StepFailedError: one of them failed.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for request in requests:
+                    group.create_task(self.give(request), name=f"dose {request.id}")
+        except* StepFailedError as errors:
+            raise StepFailedError(str(errors.exceptions[0])) from None
+
+    def dip_k(self) -> float:
+        """Return how far the flask fell since the last dose began, in K."""
+        if self.before_c is None or self.lowest_c is None:
+            return 0.0
+        return self.before_c - self.lowest_c
+
+    async def _by_hand(self, request: DoseRequest) -> float:
+        run = self._run
+        kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
+        verb = "charge" if request.kind == "charge" else "inject"
+        over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
+        amount = f" ({show(request.amount_mmol, 'amount')})" if request.amount_mmol else ""
+        text = f"{verb} {show(request.volume_ml, 'volume')} of {request.reagent}{amount}{over}"
+        if request.button:
+            text += ", and press INJECTED"
+        row = self._row(request, "hand")
+        intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
+        run.record.dose(row)
+        await self._people.do(
+            Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
+        )
+        if request.over_s:
+            await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
+        end_ns = run.clock.now_ns()
+        run.record.settle(intent, end_ns, "done", {"delivered_ml": request.volume_ml})
+        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=request.volume_ml))
+        return request.volume_ml
+
+    async def _by_pump(self, request: DoseRequest, load: Loaded) -> float:
+        run = self._run
+        pump = cast("SyringePump", run.rig.devices[load.pump])
+        wanted_ml = request.volume_ml / load.fraction
+        row = replace(self._row(request, load.pump), commanded_ml=wanted_ml)
+        intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
+        run.record.dose(row)
+        await pump.reset_counter()
+        await run.record.intent(run.clock.now_ns(), "dose.starting", {"id": request.id})
+        run.record.dose(replace(row, state="running"))
+        self._poller.hurry(load.pump, WATCH_S)
+        counted_ml, reason = 0.0, ""
+        try:
+            await self._line(load, open_=True)
+            reason = await self._pushed(request, load, pump, wanted_ml)
+        finally:
+            self._poller.hurry(load.pump, IDLE_POLL_S)
+            counted_ml = await self._settled(row, intent, load, pump)
+        if counted_ml < wanted_ml * (1 - SHORT_FRACTION) - SHORT_ML:
+            got, asked = show(counted_ml, "volume"), show(wanted_ml, "volume")
+            message = f"{load.pump} gave {got} of {asked} {request.reagent}"
+            raise StepFailedError(f"{message}{': ' if reason else ''}{reason}")
+        return self._arrived_ml(request, load, counted_ml)
+
+    async def _pushed(
+        self, request: DoseRequest, load: Loaded, pump: SyringePump, wanted_ml: float
+    ) -> str:
+        """Push until the counter says so; pause while the flask is too cold. Say why it stopped."""
+        rate = wanted_ml / request.over_s * 60
+        gate = self._interlocks.gate(load.pump)
+        left_ml = wanted_ml
+        while left_ml > SHORT_ML / 2:
+            await self._warm_enough(request)
+            await pump.infuse(left_ml, rate, gate)
+            started_s, freezes = self._run.elapsed.now_s(), self._run.elapsed.freezes
+            allowed_s = left_ml / rate * 60 * LATE_FACTOR + LATE_S
+            stopped = _Stopped(self, request, load)
+            waits_for = f"{request.reagent}: {show(wanted_ml, 'volume')} to go in"
+            ends_s = started_s + left_ml / rate * 60
+            in_time = await self._run.elapsed.wait(waits_for, stopped, allowed_s, ends_s)
+            if not in_time or stopped.cold:
+                await pump.stop()
+            counted_ml = await pump.dispensed_ml()
+            left_ml = wanted_ml - counted_ml
+            if not in_time:
+                return f"it was still running after {show(allowed_s, 'time')}"
+            if not stopped.cold and self._run.elapsed.freezes == freezes:
+                return await self._why(pump)
+        return ""
+
+    async def _why(self, pump: SyringePump) -> str:
+        state = await pump.state()
+        return "" if state in {PumpState.IDLE, PumpState.PAUSED} else f"the pump is {state.value}"
+
+    async def _warm_enough(self, request: DoseRequest) -> None:
+        limit_c = request.keep_above_c
+        if limit_c is None:
+            return
+
+        def warm() -> bool:
+            at_c = self._run.signals.value("flask.T")
+            return at_c is not None and at_c >= limit_c
+
+        waits_for = f"flask above {show(limit_c, 'temperature')} to go on with {request.reagent}"
+        if not await self._run.elapsed.wait(waits_for, warm, 1800.0):
+            raise StepFailedError(f"{waits_for}: it stays too cold")
+
+    async def _settled(self, row: DoseRow, intent: int, load: Loaded, pump: SyringePump) -> float:
+        """Close the line, read the counter and write down what is known of the dose.
+
+        Raises:
+            DeviceError: the counter cannot be read; the dose is unknown.
+        """
+        run = self._run
+        try:
+            if await pump.state() is PumpState.INFUSING:
+                await pump.stop()
+            counted_ml = await pump.dispensed_ml()
+        except DeviceError as error:
+            run.record.settle(intent, run.clock.now_ns(), "unknown", {"why": str(error)})
+            run.record.dose(replace(row, state="unknown", end_ns=run.clock.now_ns()))
+            raise
+        await self._line(load, open_=False)
+        end_ns = run.clock.now_ns()
+        delivered_ml = counted_ml * load.fraction
+        run.record.settle(intent, end_ns, "done", {"counted_ml": counted_ml})
+        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=delivered_ml))
+        return counted_ml
+
+    async def _line(self, load: Loaded, *, open_: bool) -> None:
+        if load.valve:
+            output = self._run.rig.valve(load.valve)
+            gate = self._interlocks.gate(load.valve) if open_ else None
+            await output.board.switch(output.name, open_, gate)
+            self._run.commanded[load.valve] = open_
+
+    def _arrived_ml(self, request: DoseRequest, load: Loaded, counted_ml: float) -> float:
+        """What left the needle: a dry line keeps its volume back once."""
+        pushed_ml = counted_ml * load.fraction
+        if load.pump in self._primed:
+            return pushed_ml
+        self._primed.add(load.pump)
+        return max(0.0, pushed_ml - load.dead_ml)
+
+    def _trimmed(self, request: DoseRequest) -> DoseRequest:
+        if self.trim >= 1.0 or request.kind != "injection":
+            return request
+        amount = None if request.amount_mmol is None else request.amount_mmol * self.trim
+        return replace(request, volume_ml=request.volume_ml * self.trim, amount_mmol=amount)
+
+    def _follow_dip(self) -> bool:
+        at_c = self._run.signals.value("flask.T")
+        if at_c is not None:
+            self.lowest_c = at_c if self.lowest_c is None else min(self.lowest_c, at_c)
+        return False
+
+    def _row(self, request: DoseRequest, by: str) -> DoseRow:
+        return DoseRow(
+            request.id,
+            request.reagent,
+            by,
+            request.kind,
+            request.into,
+            "starting",
+            self._run.clock.now_ns(),
+            flask_c=self._run.signals.value("flask.T"),
+            commanded_ml=request.volume_ml,
+            amount_mmol=request.amount_mmol,
+        )
+
+    @staticmethod
+    def _data(request: DoseRequest, by: str) -> dict[str, str | float]:
+        data: dict[str, str | float] = {"id": request.id, "reagent": request.reagent, "by": by}
+        return data | {"volume_ml": request.volume_ml, "into": request.into}
+
+
+class _Stopped:
+    """Says whether the pump has stopped by itself, or must stop since the flask is too cold."""
+
+    def __init__(self, doses: Doses, request: DoseRequest, load: Loaded) -> None:
+        self.cold = False
+        self._doses = doses
+        self._limit_c = request.keep_above_c
+        self._signal = f"{load.pump}.infusing"
+        self._signals = doses._run.signals  # noqa: SLF001 - one unit
+        self._after_ns = doses._run.clock.now_ns() + round(0.5 * NS)  # noqa: SLF001 - one unit
+
+    def __call__(self) -> bool:
+        self._doses._follow_dip()  # noqa: SLF001 - one unit
+        at_c = self._signals.value("flask.T")
+        if self._limit_c is not None and at_c is not None and at_c < self._limit_c:
+            self.cold = True
+            return True
+        latest = self._signals.latest.get(self._signal)
+        fresh = latest is not None and latest.t_ns >= self._after_ns
+        return fresh and self._signals.value(self._signal) == 0.0

@@ -1,0 +1,102 @@
+"""The run's own clock: it stands while the run is frozen; waits and holds are counted on it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labctl.clock import NS, Clock
+
+TICK_NS = NS
+PHASE_NS = NS * 97 // 100
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run waits for now, in words; elapsed s when it began and when it should end."""
+
+    waits_for: str
+    began_s: float
+    ends_s: float | None
+    timeout_s: float
+
+
+class Elapsed:
+    """Elapsed time of a run, and the one loop in which steps wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.progress: Progress | None = None
+        self.freezes = 0
+        self.ticked: Callable[[], None] = _nothing
+        self._clock = clock
+        self._frozen_ns = 0
+        self._since_ns: int | None = None
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the clock stands."""
+        return self._since_ns is not None
+
+    def now_s(self) -> float:
+        """Return elapsed s."""
+        now_ns = self._clock.now_ns() if self._since_ns is None else self._since_ns
+        return (now_ns - self._frozen_ns) / NS
+
+    def freeze(self) -> None:
+        """Stop the clock."""
+        if self._since_ns is None:
+            self._since_ns = self._clock.now_ns()
+            self.freezes += 1
+            self._thawed.clear()
+
+    def thaw(self) -> None:
+        """Let the clock go on."""
+        if self._since_ns is not None:
+            self._frozen_ns += self._clock.now_ns() - self._since_ns
+            self._since_ns = None
+            self._thawed.set()
+
+    async def gate(self) -> None:
+        """Return when the run is not frozen."""
+        await self._thawed.wait()
+
+    async def wait(
+        self,
+        waits_for: str,
+        until: Callable[[], bool | None],
+        timeout_s: float,
+        ends_s: float | None = None,
+    ) -> bool:
+        """Wait until a condition holds; False at the timeout.
+
+        The condition is asked once a second, after the second's readings have come in.
+        """
+        began_s = self.now_s()
+        before = self.progress
+        self.progress = Progress(waits_for, began_s, ends_s, timeout_s)
+        try:
+            while True:
+                await self.gate()
+                self.ticked()
+                if until():
+                    return True
+                left_s = timeout_s - (self.now_s() - began_s)
+                if left_s <= 0:
+                    return False
+                await self._tick(left_s)
+        finally:
+            self.progress = before
+
+    async def _tick(self, left_s: float) -> None:
+        now_ns = self._clock.now_ns()
+        next_ns = (now_ns - PHASE_NS) // TICK_NS * TICK_NS + TICK_NS + PHASE_NS
+        end_ns = next_ns if math.isinf(left_s) else now_ns + math.ceil(left_s * NS)
+        await self._clock.sleep_until(min(next_ns, end_ns))
+
+
+def _nothing() -> None:
+    """Nobody listens to the ticks."""

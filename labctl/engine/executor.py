@@ -1,0 +1,287 @@
+"""Runs a plan from the first step to the last, or to the safe state.
+
+Each step is a task of its own, so that a trip, an abort or a closed window can abandon it at once.
+Whatever ends a run, the safe-state sequence runs, outside any step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import cast
+
+from labctl.bench import Bench, Question
+from labctl.capabilities import SyringePump
+from labctl.engine.bench import EngineBench
+from labctl.engine.machine import Trigger
+from labctl.engine.parts import Parts
+from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
+from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
+from labctl.plan import PlannedStep
+from labctl.recipe.steps.base import Step
+from labctl.recipe.steps.hold import Hold
+from labctl.rules import Interlock
+
+
+class Executor:
+    """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.interrupted = False
+        self._run = parts.run
+        self._bench: EngineBench | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._end: LabctlError | None = None
+        self._freezing: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        parts.tripped = self.trip
+        parts.froze = self.freeze
+
+    async def execute(self) -> str:
+        """Run everything; return the outcome: complete, complete_with_deviations, safe, faulted."""
+        run = self._run
+        run.machine.fire(Trigger.START)
+        try:
+            await run.rig.connect()
+            self.parts.declare()
+            self._begin(self.parts.polling())
+            self._bench = await self.parts.start(self._nested)
+            self._begin(self.parts.watchers())
+            run.machine.fire(Trigger.STARTED)
+            await self._stages()
+            run.machine.fire(Trigger.FINISH)
+            await SafeState(run).reach(COMPLETE)
+            run.machine.fire(Trigger.FINISHED)
+        except (AbortedError, TripError, StepFailedError, DeviceError) as error:
+            await self._secure(str(error))
+            return "safe"
+        except BaseException as error:
+            await self._secure(f"a fault in labctl: {error!r}")
+            run.machine.fire(Trigger.FAULT, repr(error))
+            raise
+        finally:
+            await self._end_background()
+        return "complete_with_deviations" if run.deviations else "complete"
+
+    def interrupt(self) -> None:
+        """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
+        self.interrupted = True
+        self.abort("interrupted by the operator")
+
+    def abort(self, reason: str) -> None:
+        """End the run to the safe state."""
+        self._finish_with(AbortedError(reason))
+
+    def trip(self, interlock: Interlock, message: str) -> None:
+        """End the run because an interlock tripped."""
+        self._finish_with(TripError(f"interlock {interlock.id} tripped: {message}"))
+
+    def freeze(self, interlock: Interlock, message: str) -> None:
+        """Freeze the run because an interlock asks for it, then ask a person."""
+        task = asyncio.create_task(
+            self._freeze(interlock.action, f"{interlock.id} froze the run: {message}"),
+            name=f"freeze {interlock.id}",
+        )
+        self._freezing.add(task)
+        task.add_done_callback(self._frozen)
+
+    def _finish_with(self, error: LabctlError) -> None:
+        if self._end is None:
+            self._end = error
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _stages(self) -> None:
+        planned = list(self._top())
+        for n, item in enumerate(planned):
+            following = planned[n + 1] if n + 1 < len(planned) else None
+            self._run.stage = item.stage
+            await self._with_policy(item, following)
+
+    def _top(self) -> list[PlannedStep]:
+        return [planned for planned in self._run.plan.steps if not planned.parent]
+
+    async def _with_policy(self, planned: PlannedStep, following: PlannedStep | None) -> None:
+        """Run a step; when it fails, hold the temperature and ask what to do.
+
+        Raises:
+            AbortedError: the person, or nobody in time, chose to end the run.
+        """
+        while True:
+            try:
+                await self._one(planned, following)
+            except (StepFailedError, DeviceError) as error:
+                if await self._asked_after(planned.step, str(error)) == "skip":
+                    return
+                continue
+            return
+
+    async def _asked_after(self, step: Step, reason: str) -> str:
+        run = self._run
+        problem = run.plan.recipe.head.problem
+        run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
+        if problem.do == "park":
+            raise AbortedError(f"park: {reason}")
+        await run.rig.heater.freeze()
+        choices = (
+            ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
+        )
+        answer = await self.parts.people.ask(
+            Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
+        )
+        if answer.choice in {"retry", "skip"}:
+            run.deviation(f"{step.id}: {answer.choice} after: {reason}")
+            return answer.choice
+        raise AbortedError(f"{answer.choice}: {step.id}: {reason}")
+
+    async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
+        bench = cast("EngineBench", self._bench)
+        bench.first_true, before = {}, bench.first_true
+        watched = following.step if following is not None else None
+        if isinstance(watched, Hold) and watched.since and "." not in watched.since.split(" ")[-1]:
+            self._watch(bench, watched.since)
+        # What the preceding step watched for is this step's to read.
+        bench.first_true = {**before, **bench.first_true} if before else bench.first_true
+        await self._recorded(planned.step, planned.stage, planned.estimate.duration_s)
+
+    def _watch(self, bench: EngineBench, text: str) -> None:
+        condition = bench.condition(text)
+
+        def look() -> None:
+            if text not in bench.first_true and condition() is True:
+                bench.first_true[text] = bench.elapsed_s()
+
+        self._run.elapsed.ticked = look
+
+    async def _nested(self, step: Step, name: str) -> None:
+        """Run a step inside another one; its id carries the round."""
+        inner = step.model_copy(update={"id": f"{step.id}#{name}"}).placed(step.mark, step.place)
+        await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
+
+    async def _recorded(
+        self, step: Step, stage: str, planned_s: float, *, nested: bool = False, plain: str = ""
+    ) -> None:
+        run, bench = self._run, cast("EngineBench", self._bench)
+        outer = (bench.step_id, bench.step_key)
+        parent = outer[0] if nested else ""
+        key = run.record.step_started(
+            run.clock.now_ns(),
+            step.id,
+            step.verb,
+            stage,
+            parent=parent,
+            summary=step.summary(),
+            planned_s=planned_s,
+        )
+        run.step_id = bench.step_id = step.id
+        bench.step_key = key
+        bench.anchors[f"{plain or step.id}.start"] = bench.elapsed_s()
+        run.event("step.started", step.summary(), {"step": step.id, "stage": stage})
+        state = "cancelled"
+        try:
+            await (step.run(cast("Bench", bench)) if nested else self._as_task(step))
+            state = "done"
+        except (StepFailedError, DeviceError):
+            state = "failed"
+            raise
+        finally:
+            run.record.step_ended(key, run.clock.now_ns(), state)
+            bench.anchors[f"{plain or step.id}.end"] = bench.elapsed_s()
+            bench.step_id, bench.step_key = outer
+            run.event("step.ended", state, {"step": step.id})
+
+    async def _as_task(self, step: Step) -> None:
+        """Run a step as a task that a trip can abandon.
+
+        Raises:
+            LabctlError: what ended the run while the step ran.
+        """
+        coroutine = cast("Coroutine[object, object, None]", step.run(cast("Bench", self._bench)))
+        self._task = asyncio.create_task(coroutine, name=f"step {step.id}")
+        if self._end is not None:
+            self._task.cancel()
+        try:
+            await asyncio.wait({self._task})
+        finally:
+            task, self._task = self._task, None
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._end is not None:
+            task.cancelled() or task.exception()
+            raise self._end
+        task.result()
+
+    async def _freeze(self, action: str, reason: str) -> None:
+        run = self._run
+        if not run.machine.fire(Trigger.FREEZE, reason):
+            return
+        run.elapsed.freeze()
+        await run.rig.heater.freeze()
+        for load in run.plan.scene.loads.values():
+            if load.pump:
+                await cast("SyringePump", run.rig.devices[load.pump]).stop()
+        await self._act(action)
+        run.machine.fire(Trigger.FROZEN, reason)
+        unanswered_s = run.plan.recipe.head.problem.unanswered
+        answer = await self.parts.people.ask(
+            Question(reason, ("resume", "park", "abort"), "park", unanswered_s)
+        )
+        if answer.choice != "resume":
+            raise AbortedError(f"{answer.choice}: {reason}")
+        run.deviation(f"resumed by a person: {reason}")
+        run.machine.fire(Trigger.RESUME)
+        run.elapsed.thaw()
+        run.machine.fire(Trigger.RESUMED)
+
+    async def _act(self, action: str) -> None:
+        """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
+        verb, _, name = action.partition(" ")
+        if action == "heater off":
+            await self._run.rig.heater.off()
+        elif verb == "close" and self._bench is not None:
+            await self._bench.valve(name, open_=False)
+        elif verb == "stop" and name in self._run.rig.devices:
+            await self._run.rig.devices[name].make_safe()
+
+    def _frozen(self, task: asyncio.Task[None]) -> None:
+        self._freezing.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, LabctlError):
+            self._finish_with(error)
+            self._run.elapsed.thaw()
+        elif error is not None:
+            self._crashed(task)
+
+    async def _secure(self, reason: str) -> None:
+        run = self._run
+        run.machine.fire(Trigger.ABORT, reason)
+        run.event("aborting", reason, level="error")
+        run.elapsed.thaw()
+        await SafeState(run).reach(ABORT)
+        run.machine.fire(Trigger.SECURED, reason)
+
+    def _begin(self, jobs: list[tuple[str, Coroutine[object, object, None]]]) -> None:
+        for name, job in jobs:
+            task = asyncio.create_task(job, name=name)
+            task.add_done_callback(self._crashed)
+            self._background.append(task)
+
+    def _crashed(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            return
+        wrapped = error if isinstance(error, LabctlError) else LabctlError(repr(error))
+        wrapped.__cause__ = error
+        self._finish_with(wrapped)
+
+    async def _end_background(self) -> None:
+        tasks = [*self._background, *self._freezing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

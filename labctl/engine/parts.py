@@ -1,0 +1,207 @@
+"""Puts a run together: signals declared, instruments polled, interlocks compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+
+from labctl.capabilities import quality_of
+from labctl.engine.bench import EngineBench, RunStep
+from labctl.engine.doses import IDLE_POLL_S, Doses
+from labctl.engine.interlocks import Interlocks, Rule
+from labctl.engine.optics import Optics
+from labctl.engine.people import People
+from labctl.engine.poller import Poller
+from labctl.engine.run import Run, RunFacts
+from labctl.engine.tracking import Tracking
+from labctl.readings import Channel, Kind, Quality, Reading
+from labctl.rig.devices import PumpEntry
+from labctl.rules import Interlock
+
+FAST_S, SLOW_S = 1.0, 2.0
+FAST_AGE_S = 3.5
+FIRST_READING_S = 10.0
+PLAUSIBLE_AMBIENT_MBAR = (600.0, 1100.0)
+TRACKED = (
+    Channel("peak.hot", "wavelength"),
+    Channel("peak.25C", "wavelength"),
+    Channel("peak.sigma", "wavelength"),
+    Channel("pl.area", "area"),
+)
+PATIENCE_S = {"peak.hot": 60.0, "peak.25C": 60.0, "peak.sigma": 60.0, "pl.area": 120.0}
+HAND_PATIENCE_S = 900.0
+
+
+class Parts:
+    """The parts of one run, wired; `tripped` and `froze` are set by the executor."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.tripped: Callable[[Interlock, str], None] = _ignored
+        self.froze: Callable[[Interlock, str], None] = _ignored
+        self.people = People(run)
+        self.poller = Poller(run.clock, self._told)
+        self.interlocks = Interlocks(
+            run.signals, RunFacts(run), run.clock, self._violated, self._cleared
+        )
+        self.optics = Optics(run)
+        self.tracking = Tracking(run, self.optics, self.people)
+        self.doses = Doses(run, self.people, self.interlocks, self.poller)
+        self._alarms: dict[str, int] = {}
+
+    def polling(self) -> list[tuple[str, Coroutine[object, object, None]]]:
+        """Return the polling of all instruments."""
+        return [("polling", self.poller.run())]
+
+    async def start(self, run_step: RunStep) -> EngineBench:
+        """Wait for the first readings, read ambient, warm what must be warm, start watching."""
+        run = self.run
+        await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
+        await self._read_ambient()
+        bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
+        await self._prepare()
+        return bench
+
+    def declare(self) -> None:
+        """Declare all signals, put instruments on the poller, compile the interlocks."""
+        run = self.run
+        aliases = run.rig.aliases()
+        rules = (*run.plan.rig.model.interlocks, *run.plan.recipe.head.interlocks)
+        self.interlocks.add(rules, aliases)
+        run.record.channels(TRACKED)
+        for channel in TRACKED:
+            run.signals.declare(channel)
+            run.signals.patient(channel.name, PATIENCE_S[channel.name])
+        for name, device in run.rig.devices.items():
+            channels = [_named(channel, name, aliases) for channel in device.channels]
+            run.record.channels(channels)
+            for channel in channels:
+                run.signals.declare(channel)
+            if channels:
+                names = tuple(channel.name for channel in channels)
+                sink = _Sink(run, self.interlocks, channels, self.interlocks.rules_on(names))
+                period_s = self._period_s(name, names)
+                self.poller.add(name, device.poll, sink, len(channels), period_s)
+        self._by_hand(aliases)
+
+    def watchers(self) -> list[tuple[str, Coroutine[object, object, None]]]:
+        """Return the watchers that start once the rig is up."""
+        return [
+            ("interlocks", self.interlocks.watch()),
+            ("tracking", self.tracking.follow()),
+            ("trap", self.people.watch_trap()),
+        ]
+
+    def _by_hand(self, aliases: dict[str, str]) -> None:
+        known = set(aliases.values())
+        hand = [signal for signal in self.run.plan.rig.model.signals if signal not in known]
+        for signal in hand:
+            dimension = "pressure" if signal.endswith(".P") else "temperature"
+            channel = Channel(signal, dimension, kind=Kind.TYPED)
+            self.run.record.channels([channel])
+            self.run.signals.declare(channel)
+            self.run.signals.patient(signal, HAND_PATIENCE_S)
+
+    def _period_s(self, name: str, signals: Sequence[str]) -> float:
+        if isinstance(self.run.plan.rig.model.devices[name], PumpEntry):
+            return IDLE_POLL_S
+        ages = [
+            rule.source.max_age
+            for rule in self.interlocks.rules
+            if rule.source.max_age is not None and set(rule.signals) & set(signals)
+        ]
+        if any(signal.startswith("flask.") for signal in signals):
+            return FAST_S
+        return FAST_S if ages and min(ages) <= FAST_AGE_S else SLOW_S
+
+    def _all_read(self) -> bool:
+        wanted = [s for s in ("flask.T", "flask.P") if s in self.run.rig.aliases().values()]
+        return all(self.run.signals.value(signal) is not None for signal in wanted)
+
+    async def _read_ambient(self) -> None:
+        run = self.run
+        signal = "flask.P"
+        if signal in run.plan.rig.model.signals and signal not in run.rig.aliases().values():
+            await self.people.read(signal)
+        ambient = run.signals.value(signal)
+        low, high = PLAUSIBLE_AMBIENT_MBAR
+        if ambient is not None and low < ambient < high:
+            run.ambient_mbar = ambient
+            run.event("ambient", f"ambient {ambient:.0f} mbar", {"mbar": ambient})
+        else:
+            run.event("ambient", f"ambient not read; {run.ambient_mbar:.0f} mbar assumed")
+
+    async def _prepare(self) -> None:
+        run = self.run
+        await run.rig.heater.off()
+        for role in ("jack",):
+            if run.rig.has(role):
+                output = run.rig.output(role)
+                await output.board.switch(output.name, True)
+                run.commanded[role] = True
+        warm = run.rig.warm_line
+        loads = run.plan.scene.loads.values()
+        kept = [load.keep_at_c for load in loads if load.warmed_by and load.keep_at_c is not None]
+        if warm is not None and kept:
+            await warm.ramp(max(kept), 0.0)
+            run.event("warm_line", f"warm line to {max(kept):g} °C")
+
+    def _told(self, name: str, message: str, silent: bool) -> None:
+        level = "warning" if silent else "info"
+        self.run.event(
+            "device.silent" if silent else "device.answers", f"{name}: {message}", level=level
+        )
+
+    def _violated(self, interlock: Interlock, message: str) -> None:
+        run = self.run
+        key = run.record.alarm(run.clock.now_ns(), interlock.id, interlock.severity, message)
+        self._alarms[interlock.id] = key
+        run.event("interlock", message, {"id": interlock.id}, "error")
+        if interlock.severity == "trip":
+            self.tripped(interlock, message)
+        elif interlock.severity == "freeze":
+            self.froze(interlock, message)
+
+    def _cleared(self, interlock: Interlock, message: str) -> None:
+        key = self._alarms.pop(interlock.id, None)
+        if key is not None:
+            self.run.record.alarm_off(key, self.run.clock.now_ns())
+            self.run.event("interlock.cleared", message, {"id": interlock.id})
+
+
+class _Sink:
+    """The sample path of one instrument: record, signals, interlocks, bus; plain calls."""
+
+    def __init__(
+        self, run: Run, interlocks: Interlocks, channels: list[Channel], rules: tuple[Rule, ...]
+    ) -> None:
+        self._channels = channels
+        self._rules = rules
+        self._append = run.record.append
+        self._latest = run.signals.latest
+        self._sampled = interlocks.sampled
+        self._publish = run.bus.publish
+        self._now_ns = run.clock.now_ns
+
+    def __call__(self, values: Sequence[float | None]) -> None:
+        """Take one poll's values, aligned with the channels."""
+        now_ns = self._now_ns()
+        for channel, value in zip(self._channels, values, strict=True):
+            quality = Quality.GOOD
+            if value is None or channel.low is not None or channel.high is not None:
+                quality = quality_of(value, channel)
+            reading = Reading(channel.name, value, quality, now_ns)
+            self._append(reading)
+            self._latest[channel.name] = reading
+            self._publish(reading)
+        self._sampled(self._rules)
+
+
+def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:
+    full = f"{device}.{channel.name}"
+    return Channel(
+        aliases.get(full, full), channel.dimension, channel.low, channel.high, channel.kind
+    )
+
+
+def _ignored(interlock: Interlock, message: str) -> None:
+    """Nobody listens yet."""

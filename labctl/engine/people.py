@@ -1,0 +1,115 @@
+"""Everything asked of a person: questions, signatures, work of hands; all of it recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from labctl.bench import Answer, Question
+from labctl.capabilities import Reply, Task, TaskKind
+from labctl.clock import NS
+from labctl.engine.machine import State, Trigger
+from labctl.engine.run import Run
+from labctl.errors import AbortedError
+from labctl.readings import Quality, Reading
+
+
+class People:
+    """The operator's side of a run; while a person is asked the run is `waiting`."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def do(self, task: Task) -> Reply:
+        """Ask for one task and return the reply.
+
+        Raises:
+            AbortedError: a person refused to do it.
+        """
+        run = self._run
+        asks = run.machine.state is State.RUNNING and run.machine.fire(Trigger.ASK, task.text)
+        asked_ns = run.clock.now_ns()
+        question = run.record.question(asked_ns, task.text, task.choices, task.default)
+        try:
+            reply = await run.rig.operator.do(task)
+        finally:
+            if asks:
+                run.machine.fire(Trigger.ANSWERED)
+        by = ", ".join(self.names(reply)) or ("default" if reply.by_default else "operator")
+        text = reply.text or ("" if reply.value is None else f"{reply.value:g}") or "done"
+        now_ns = run.clock.now_ns()
+        run.record.answer(question, now_ns, text, by, simulated=run.simulated)
+        if reply.text == "refused":
+            raise AbortedError(f"a person refused: {task.text}")
+        return reply
+
+    async def ask(self, question: Question) -> Answer:
+        """Put a question; an answer by default is told as such."""
+        reply = await self.do(
+            Task(
+                TaskKind.ANSWER,
+                question.text,
+                question.subject,
+                dimension=question.dimension,
+                choices=question.choices,
+                default=question.default,
+                simulated=question.simulated,
+                after_s=question.after_s,
+            )
+        )
+        return Answer(reply.text, reply.value, reply.by_default)
+
+    async def confirm(self, items: Sequence[str], signatures: int, subject: str) -> None:
+        """Have a list signed; signatures for a reagent release its pump.
+
+        Raises:
+            AbortedError: fewer people signed than must.
+        """
+        task = Task(
+            TaskKind.CONFIRM, "; ".join(items), subject, items=tuple(items), signatures=signatures
+        )
+        names = self.names(await self.do(task))
+        if len(set(names)) < signatures:
+            message = f"{signatures} people must sign, {len(set(names))} did: {task.text}"
+            raise AbortedError(message)
+        if subject:
+            self._run.signed.setdefault(subject, set()).update(names)
+        if any("trap" in item and "cold" in item for item in items):
+            self._run.trap_cold_ns = self._run.clock.now_ns()
+
+    async def hand(self, text: str, subject: str, amount: float | None) -> None:
+        """Have something done by hand."""
+        await self.do(Task(TaskKind.SET, text, subject, amount))
+
+    async def read(self, signal: str) -> None:
+        """Have a gauge read off; the value becomes a reading, typed by a person."""
+        reply = await self.do(Task(TaskKind.READ, f"read {signal}", signal, dimension="pressure"))
+        quality = Quality.GOOD if reply.value is not None else Quality.BAD
+        reading = Reading(signal, reply.value, quality, self._run.clock.now_ns())
+        self._run.record.append(reading)
+        self._run.signals.latest[signal] = reading
+        self._run.bus.publish(reading)
+
+    async def watch_trap(self) -> None:
+        """Ask for the trap's level whenever the last answer is about to expire; until cancelled."""
+        trap = self._run.plan.rig.model.trap
+        if trap is None:
+            return
+        period_ns = round(max(60.0, trap.ask_level - 300.0) * NS)
+        while True:
+            since_ns = self._run.trap_cold_ns
+            base_ns = self._run.clock.now_ns() if since_ns is None else since_ns
+            await self._run.clock.sleep_until(base_ns + period_ns)
+            if self._run.trap_cold_ns == since_ns and since_ns is not None:
+                await self.confirm([f"trap cold: {trap.cools} topped up"], 1, "")
+
+    def names(self, reply: Reply) -> list[str]:
+        """Return who signed, with the names of the batch sheet for a simulated person's."""
+        batch = self._run.plan.batch.model
+        known = {"operator": batch.operator, "second": batch.second or "second"}
+        return [known.get(name, name) for name in reply.signed]
+
+
+def relabelled(task: Task, text: str) -> Task:
+    """Return a task with another text."""
+    return replace(task, text=text)

@@ -1,0 +1,126 @@
+"""What the parts of a run share: plan, rig, clocks, record, machine, and what is true besides."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from labctl.bus import Bus
+from labctl.chemistry.flask import Flask
+from labctl.clock import NS, Clock
+from labctl.engine.elapsed import Elapsed
+from labctl.engine.machine import RunMachine
+from labctl.engine.signals import Signals
+from labctl.plan import Plan
+from labctl.readings import Event, Scalar
+from labctl.record import Record
+from labctl.rig.opening import OpenRig
+
+TOKEN_LINGERS_S = 180.0
+
+
+@dataclass
+class Run:
+    """The shared part of a run; its parts hold it and each other's results meet here.
+
+    `commanded` is what outputs were last told; `signed` the names that signed per reagent;
+    `ambient_mbar` is read at start.
+    """
+
+    plan: Plan
+    rig: OpenRig
+    clock: Clock
+    record: Record
+    bus: Bus
+    machine: RunMachine
+    signals: Signals
+    elapsed: Elapsed
+    simulated: bool
+    ambient_mbar: float
+    flask: Flask = field(default_factory=Flask)
+    commanded: dict[str, bool] = field(default_factory=dict)
+    signed: dict[str, set[str]] = field(default_factory=dict)
+    trap_cold_ns: int | None = None
+    deviations: list[str] = field(default_factory=list)
+    step_id: str = ""
+    stage: str = ""
+    _tokens: Counter[str] = field(default_factory=Counter)
+    _lingers_ns: dict[str, int] = field(default_factory=dict)
+
+    def event(
+        self, code: str, message: str, data: Mapping[str, Scalar] | None = None, level: str = "info"
+    ) -> None:
+        """Write an event to the record and tell the listeners."""
+        event = Event(self.clock.now_ns(), code, message, data or {}, level)
+        self.record.event(event)
+        self.bus.publish(event)
+
+    def deviation(self, message: str) -> None:
+        """Write down that the run departed from its recipe."""
+        self.deviations.append(message)
+        self.event("deviation", message, {"step": self.step_id}, "warning")
+
+    def local(self) -> dt.datetime:
+        """Return the rig's local time now."""
+        return self.clock.local(self.clock.now_ns())
+
+    @contextmanager
+    def token(self, kind: str) -> Iterator[None]:
+        """Expect a disturbance while open, and for a while after."""
+        self._tokens[kind] += 1
+        try:
+            yield
+        finally:
+            self._tokens[kind] -= 1
+            self._lingers_ns[kind] = self.clock.now_ns() + round(TOKEN_LINGERS_S * NS)
+
+    def has_token(self, kind: str) -> bool:
+        """Say whether a disturbance of a kind is expected now."""
+        return self._tokens[kind] > 0 or self.clock.now_ns() < self._lingers_ns.get(kind, 0)
+
+
+@dataclass
+class RunFacts:
+    """What interlocks may know besides readings (see `interlocks.Facts`)."""
+
+    run: Run
+
+    @property
+    def ambient_mbar(self) -> float:
+        """The ambient pressure read at start."""
+        return self.run.ambient_mbar
+
+    def commanded(self, output: str) -> bool | None:
+        """Return the commanded state of an output; all are off at start."""
+        return self.run.commanded.get(output, False)
+
+    def attended(self) -> bool:
+        """Say whether somebody is at the rig now."""
+        return self.run.plan.rig.model.site.attended.covers(self.run.local())
+
+    def trap_cold(self) -> bool | None:
+        """Return whether the trap was said to be cold and the answer is still valid."""
+        trap = self.run.plan.rig.model.trap
+        if trap is None:
+            return True
+        if self.run.trap_cold_ns is None:
+            return None
+        age_s = (self.run.clock.now_ns() - self.run.trap_cold_ns) / NS
+        return True if age_s <= trap.ask_level else None
+
+    def keep_at_c(self, pump: str) -> float | None:
+        """Return the temperature at which the reagent of a pump must be kept."""
+        loads = self.run.plan.scene.loads.values()
+        return next((load.keep_at_c for load in loads if load.pump == pump), None)
+
+    def signatures(self, pump: str) -> int:
+        """Count the names that signed for the reagent of a pump in this run."""
+        held = [load.name for load in self.run.plan.scene.loads.values() if load.pump == pump]
+        return len(self.run.signed.get(held[0], ())) if held else 0
+
+    def token(self, kind: str) -> bool:
+        """Say whether a disturbance of a kind is expected now."""
+        return self.run.has_token(kind)

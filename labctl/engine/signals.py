@@ -1,0 +1,67 @@
+"""The latest reading of every signal, under the name the rig gives it.
+
+A value outside the range in which its channel is trusted says only that the truth lies beyond that
+end; the end stands for it. So 0.00 mbar on a gauge trusted from 0.1 mbar counts as 0.1 mbar.
+"""
+
+from __future__ import annotations
+
+from labctl.clock import NS, Clock
+from labctl.readings import Channel, Quality, Reading
+
+
+class Signals:
+    """What is known now; a reading older than `stale_s` is not known."""
+
+    def __init__(self, clock: Clock, stale_s: float = 10.0) -> None:
+        self._clock = clock
+        self._stale_ns = round(stale_s * NS)
+        self._patience_ns: dict[str, int] = {}
+        self._channels: dict[str, Channel] = {}
+        self.latest: dict[str, Reading] = {}
+
+    def declare(self, channel: Channel) -> None:
+        """Tell the trusted range of a signal; its name is the signal's."""
+        self._channels[channel.name] = channel
+
+    def patient(self, signal: str, stale_s: float) -> None:
+        """Let a signal that is read rarely (by a person, by aliquots) stay known for longer."""
+        self._patience_ns[signal] = round(stale_s * NS)
+
+    def value(self, signal: str) -> float | None:
+        """Return the latest fresh value, at the end of its trusted range if beyond, or None."""
+        reading = self.latest.get(signal)
+        if reading is None or reading.value is None or reading.quality is Quality.BAD:
+            return None
+        age_ns = self._clock.now_ns() - reading.t_ns
+        if age_ns > self._patience_ns.get(signal, self._stale_ns):
+            return None
+        if reading.quality is Quality.GOOD:
+            return reading.value
+        return self._at_the_end(self._channels.get(signal), reading.value)
+
+    def bounds(self, signal: str) -> tuple[float, float] | None:
+        """Return between what the latest fresh value lies; both ends alike for a good one."""
+        value, reading = self.value(signal), self.latest.get(signal)
+        if value is None or reading is None:
+            return None
+        if reading.quality is Quality.GOOD:
+            return value, value
+        return (
+            (0.0, value) if reading.value is not None and reading.value < value else (value, value)
+        )
+
+    def age_ns(self, signal: str) -> int | None:
+        """Return how old the latest usable reading is, or None where there is none."""
+        reading = self.latest.get(signal)
+        if reading is None or reading.value is None or reading.quality is Quality.BAD:
+            return None
+        return self._clock.now_ns() - reading.t_ns
+
+    @staticmethod
+    def _at_the_end(channel: Channel | None, value: float) -> float | None:
+        if channel is None:
+            return None
+        if channel.low is not None and value < channel.low:
+            return channel.low
+        return channel.high if channel.high is not None and value > channel.high else None

@@ -1,0 +1,277 @@
+"""The event loop of virtual time: it jumps to the next timer, exactly, and knows when it is stuck.
+
+Time is an int in ns since the run began. Nothing else reads a clock: with no ready callback the
+loop moves to the earliest timer (never by a delay, so nothing accumulates); with no timer either it
+raises `DeadlockError` naming the tasks that wait. Timers of one instant fire in the order trip,
+operator, command, poll, then in the order they were made. Sockets, descriptors and threads are
+refused; the one way in from outside is the inbox, polled between events. SIGINT goes there too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import queue
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import TypeVar, TypeVarTuple
+
+from labctl.errors import DeadlockError
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+NS = 1_000_000_000
+
+
+class Priority(IntEnum):
+    """Who goes first when two things are due at one instant."""
+
+    TRIP = 0
+    OPERATOR = 1
+    COMMAND = 2
+    POLL = 3
+
+
+class Inbox:
+    """The thread-safe way into a running loop: any thread, or a signal handler, may `post`."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._receiver: Callable[[object], None] | None = None
+
+    def post(self, message: object) -> None:
+        """Leave a message; it is delivered between two events of the loop."""
+        self._queue.put(message)
+
+    def receiver(self, receiver: Callable[[object], None] | None) -> None:
+        """Name the one callback that gets the messages."""
+        self._receiver = receiver
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message waits."""
+        return not self._queue.empty()
+
+    def deliver(self, timeout_s: float = 0.0) -> bool:
+        """Hand over what waits, waiting up to `timeout_s` of wall time for a first message."""
+        delivered = False
+        wait = timeout_s
+        while self._receiver is not None or wait > 0:
+            try:
+                message = self._queue.get(timeout=wait) if wait > 0 else self._queue.get_nowait()
+            except queue.Empty:
+                break
+            wait = 0.0
+            if self._receiver is not None:
+                self._receiver(message)
+                delivered = True
+        return delivered
+
+
+class Interrupt:
+    """The message that SIGINT leaves in the inbox."""
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer with the instant in ns and the tie rule."""
+
+    __slots__ = ("key",)
+    _scheduled: bool
+
+    def __init__(
+        self,
+        key: tuple[int, int, int],
+        callback: Callable[..., object],
+        args: tuple[object, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        super().__init__(key[0] * 1e-9, callback, args, loop, context)
+        self.key = key
+
+    def __lt__(self, other: object) -> bool:
+        return self.key < other.key if isinstance(other, _Timer) else NotImplemented
+
+    __hash__ = asyncio.TimerHandle.__hash__
+
+
+class _NoSelector:
+    """Stands where asyncio keeps its selector: waiting for I/O becomes moving the clock."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> list[object]:
+        """Move to the next timer if nothing is ready; never block on anything but the pace.
+
+        Raises:
+            DeadlockError: nothing is ready and nothing is scheduled.
+        """
+        self._loop.turn(idle=timeout is None or timeout > 0)
+        return []
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An asyncio loop on virtual time, optionally paced to `speed` × real time.
+
+    `speed=None` runs as fast as the machine can; 60 shows an hour in a minute; 1 is real time.
+    """
+
+    _ready: deque[asyncio.Handle]
+    _timer_cancelled_count: int
+
+    def __init__(self, speed: float | None = None, inbox: Inbox | None = None) -> None:
+        super().__init__()
+        self.inbox = inbox if inbox is not None else Inbox()
+        self.inline = True
+        self._now_ns = 0
+        self._speed = speed
+        self._started_s = time.monotonic()
+        self._sequence = itertools.count()
+        self._clock_resolution = 1e-9
+        self._scheduled: list[_Timer] = []
+        self._selector = _NoSelector(self)
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual ns since the loop was made."""
+        return self._now_ns
+
+    def time(self) -> float:
+        """Return virtual seconds, for asyncio's own timeouts."""
+        return self._now_ns * 1e-9
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Schedule at a virtual time in seconds, as asyncio's own code does."""
+        return self._schedule(round(when * 1e9), Priority.COMMAND, callback, args, context)
+
+    def call_at_ns(
+        self,
+        t_ns: int,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        priority: Priority = Priority.COMMAND,
+    ) -> asyncio.TimerHandle:
+        """Schedule at a virtual instant in ns, with the tie rule's class."""
+        return self._schedule(t_ns, priority, callback, args, None)
+
+    def try_advance(self, t_ns: int) -> bool:
+        """Set the clock to `t_ns` here and now if nothing else can happen before or at it."""
+        if not self.inline or self._ready or self._speed is not None or self.inbox.pending:
+            return False
+        scheduled = self._scheduled
+        while scheduled and scheduled[0].cancelled():
+            self._timer_cancelled_count -= 1
+            heapq.heappop(scheduled)._scheduled = False
+        if scheduled and scheduled[0].key[0] <= t_ns:
+            return False
+        self._now_ns = max(self._now_ns, t_ns)
+        return True
+
+    def turn(self, *, idle: bool) -> None:
+        """Deliver the inbox; if `idle`, move to the next timer, waiting for the pace if one is set.
+
+        Raises:
+            DeadlockError: idle with no timer.
+        """
+        if self.inbox.deliver() or not idle or self._ready:
+            return
+        if not self._scheduled:
+            raise DeadlockError(self._stuck())
+        due_ns = self._scheduled[0].key[0]
+        if self._speed is not None:
+            behind_s = due_ns / 1e9 / self._speed - (time.monotonic() - self._started_s)
+            if behind_s > 0 and self.inbox.deliver(behind_s):
+                return
+        self._now_ns = max(self._now_ns, due_ns)
+
+    def _schedule(
+        self,
+        t_ns: int,
+        priority: Priority,
+        callback: Callable[..., object],
+        args: tuple[object, ...],
+        context: contextvars.Context | None,
+    ) -> asyncio.TimerHandle:
+        if self.is_closed():
+            raise RuntimeError("the loop is closed")
+        timer = _Timer((t_ns, priority, next(self._sequence)), callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
+
+    def _stuck(self) -> str:
+        waiting = sorted(task.get_name() for task in asyncio.all_tasks(self))
+        return (
+            f"virtual time stands at {self.time():.3f} s with nothing scheduled; "
+            f"waiting: {', '.join(waiting) or 'nobody'}"
+        )
+
+    def _process_events(self, event_list: list[object]) -> None:
+        """Nothing to process: the selector never reports anything."""
+
+    def _write_to_self(self) -> None:
+        """Nothing to wake: no other thread may schedule here; use the inbox."""
+
+    def run_in_executor(self, *_: object, **__: object) -> asyncio.Future[object]:  # type: ignore[override]
+        """Refuse: a thread would bring wall time into virtual time.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("threads do not exist in virtual time; use the inbox")
+
+
+def run_virtual(
+    main: Callable[[VirtualLoop], Coroutine[object, object, T]],
+    *,
+    speed: float | None = None,
+    inbox: Inbox | None = None,
+) -> T:
+    """Run `main(loop)` in virtual time to its end; SIGINT becomes an `Interrupt` in the inbox.
+
+    Raises:
+        DeadlockError: every task waits and nothing is scheduled.
+    """
+    loop = VirtualLoop(speed, inbox)
+    restore = _own_sigint(loop.inbox)
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(main(loop))
+    finally:
+        restore()
+        _cancel_all(loop)
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _own_sigint(inbox: Inbox) -> Callable[[], object]:
+    try:
+        before = signal.signal(signal.SIGINT, lambda *_: inbox.post(Interrupt()))
+    except ValueError:  # not the main thread: whoever owns it owns SIGINT
+        return lambda: None
+    return lambda: signal.signal(signal.SIGINT, before)
+
+
+def _cancel_all(loop: VirtualLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,0 +1,185 @@
+"""Recipe file -> Recipe: choices made, `$name` replaced, every step typed, every error placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from labctl.chemistry.reagent import parse_composition
+from labctl.errors import Finding, FindingsError, RefusedError, nearest
+from labctl.recipe.choices import settings_of, substituted
+from labctl.recipe.model import STEPS, Head, Recipe, Stage
+from labctl.recipe.steps.base import Step, flattened
+from labctl.source import Document, Node, Place, collect, read, validate
+
+SECTIONS = ("choose", "stages", "finally")
+NESTED = ("steps", "then", "otherwise")
+
+
+def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe and make its choices.
+
+    Raises:
+        FindingsError: everything wrong in the file that can be seen without a rig.
+        UsageError: a setting that is not allowed.
+    """
+    return recipe_of(read(path), settings or {})
+
+
+def recipe_of(document: Document, settings: Mapping[str, str]) -> Recipe:
+    """Give a composed recipe its types.
+
+    Raises:
+        FindingsError: everything wrong in the file that can be seen without a rig.
+        UsageError: a setting that is not allowed.
+    """
+    tree = document.mapping()
+    chosen = settings_of(document, settings)
+    bare: Node = {key: value for key, value in tree.items() if key not in SECTIONS}
+    heads: list[Head] = []
+    stages: list[Stage] = []
+    final: list[tuple[Step, ...]] = []
+    builder = _Builder(document, chosen)
+    names = document.mapping(("stages",)) if "stages" in tree else {}
+    attempts: list[Callable[[], object]] = [
+        lambda: heads.append(validate(Head, document, (), bare)),
+        *(partial(_stage, builder, stages, name) for name in names),
+        lambda: final.append(builder.steps(tree.get("finally", []), ("finally",), "finally")),
+    ]
+    collect(attempts)
+    recipe = Recipe(heads[0], chosen, tuple(stages), final[0], document)
+    findings = list(_names(recipe))
+    if findings:
+        raise FindingsError(findings)
+    return recipe
+
+
+def _stage(builder: _Builder, stages: list[Stage], name: str) -> None:
+    place: Place = ("stages", name)
+    stages.append(Stage(name, builder.steps(builder.document.at(place), place, name)))
+
+
+class _Builder:
+    """Builds steps from nodes, children first, and numbers those without an id."""
+
+    def __init__(self, document: Document, settings: Mapping[str, str]) -> None:
+        self.document = document
+        self._settings = settings
+
+    def steps(self, node: Node, place: Place, prefix: str) -> tuple[Step, ...]:
+        """Build a list of steps; `prefix.N` names those without an id.
+
+        Raises:
+            FindingsError: everything wrong in them.
+        """
+        if not isinstance(node, list):
+            message = f"{'.'.join(map(str, place))} must be a list of steps"
+            raise FindingsError([self.document.mark(place).finding("schema.steps", message)])
+        built: list[Step] = []
+        collect(
+            partial(self._append, built, item, (*place, n), f"{prefix}.{n + 1}")
+            for n, item in enumerate(node)
+        )
+        return tuple(built)
+
+    def _append(self, built: list[Step], node: Node, place: Place, name: str) -> None:
+        built.append(self._step(node, place, name))
+
+    def _step(self, node: Node, place: Place, name: str) -> Step:
+        mark = self.document.mark(place)
+        if not isinstance(node, dict) or len(node) != 1:
+            message = "a step is written `- verb: value`"
+            raise FindingsError([mark.finding("schema.step", message)])
+        ((verb, written),) = node.items()
+        if verb not in STEPS:
+            at = self.document.key_mark((*place, verb))
+            message = f"unknown verb {verb!r}{nearest(verb, STEPS)}"
+            raise FindingsError([at.finding("names.unknown_verb", message)])
+        kind = STEPS[verb]
+        inside: Place = (*place, verb)
+        fields = substituted(self.document, written, inside, self._settings)
+        if kind.shorthand and not isinstance(fields, dict):
+            fields = {kind.shorthand: fields}
+        if not isinstance(fields, dict):
+            message = f"{verb} needs its values, written `{verb}: {{key: value}}`"
+            raise FindingsError([mark.finding("schema.step", message)])
+        step = validate(kind, self.document, inside, self._with_children(fields, inside, name))
+        placed = step.placed(self.document.key_mark(inside), inside)
+        return placed if placed.id else _named(placed, name)
+
+    def _with_children(self, fields: dict[str, Node], place: Place, name: str) -> Node:
+        ready: dict[str, object] = dict(fields)
+        for key in NESTED:
+            if key in fields:
+                ready[key] = self.steps(fields[key], (*place, key), name)
+        return ready  # type: ignore[return-value]
+
+
+def _named(step: Step, name: str) -> Step:
+    named = step.model_copy(update={"id": name})
+    return named.placed(step.mark, step.place)
+
+
+def _names(recipe: Recipe) -> Iterator[Finding]:
+    yield from _reagents(recipe)
+    yield from _steps(recipe)
+
+
+def _reagents(recipe: Recipe) -> Iterator[Finding]:
+    for name, reagent in recipe.head.reagents.items():
+        try:
+            parse_composition(reagent.is_)
+        except RefusedError as error:
+            mark = recipe.document.mark(("reagents", name, "is"))
+            yield mark.finding("names.unknown_substance", f"{name}: {error}")
+
+
+def _steps(recipe: Recipe) -> Iterator[Finding]:
+    seen: dict[str, Step] = {}
+    baselines: set[str] = set()
+    for stage in recipe.all_stages:
+        for step in flattened(stage.steps):
+            if step.id in seen:
+                message = f"two steps are called {step.id!r}"
+                yield step.mark.finding("names.duplicate_id", message)
+            yield from _asked_reagents(recipe, step)
+            yield from _anchors(step, seen, baselines)
+            seen[step.id] = step
+            baselines.add(str(getattr(step, "as_", "")))
+    for name in recipe.head.park:
+        if name not in {stage.name for stage in recipe.stages}:
+            message = f"park names stage {name!r}, which does not exist"
+            hint = nearest(name, [stage.name for stage in recipe.stages])
+            mark = recipe.document.key_mark(("park", name))
+            yield mark.finding("names.unknown_stage", message + hint)
+
+
+def _asked_reagents(recipe: Recipe, step: Step) -> Iterator[Finding]:
+    asked: list[tuple[Place, str]] = []
+    single = getattr(step, "reagent", "")
+    if single:
+        asked.append((("reagent",), single))
+    asked += [(("reagents", n), name) for n, name in enumerate(getattr(step, "reagents", ()))]
+    asked += [((name,), name) for name in getattr(step, "lines", {})]
+    asked += [
+        (("together", n, "reagent"), part.reagent)
+        for n, part in enumerate(getattr(step, "together", ()))
+    ]
+    for place, name in asked:
+        if name not in recipe.head.reagents:
+            message = f"reagent {name!r} is not among the reagents"
+            hint = nearest(name, recipe.head.reagents)
+            mark = recipe.document.mark((*step.place, *place))
+            yield mark.finding("names.unknown_reagent", message + hint)
+
+
+def _anchors(step: Step, seen: Mapping[str, Step], baselines: set[str]) -> Iterator[Finding]:
+    since = str(getattr(step, "since", ""))
+    name, dot, part = since.rpartition(".")
+    if dot and part in {"start", "end"} and name not in seen:
+        message = f"since: {since} names a step that does not come before"
+        yield step.mark.finding("names.unknown_step", message + nearest(name, seen))
+    if since and step.verb == "wait_until" and not dot and since not in baselines:
+        message = f"since: {since} names no baseline taken before"
+        yield step.mark.finding("names.unknown_baseline", message + nearest(since, baselines))

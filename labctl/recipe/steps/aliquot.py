@@ -1,0 +1,43 @@
+"""`aliquot`: a labelled sample drawn by hand under inert gas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from labctl.bench import Bench, Estimate, Resume, Scene
+from labctl.chemistry.flask import Flask
+from labctl.fields import Name, Volume
+from labctl.recipe.steps.base import Step
+from labctl.units import show
+
+
+class Aliquot(Step):
+    """Draw an aliquot; the ledger shrinks by it."""
+
+    verb: ClassVar[str] = "aliquot"
+    resume: ClassVar[Resume] = Resume.ASK
+
+    volume: Volume
+    by: Literal["hand"]
+    label: Name
+    into: str
+
+    def effect(self, flask: Flask, scene: Scene) -> Flask:
+        """The flask holds that much less."""
+        whole_ml = flask.volume_ml()
+        if whole_ml <= self.volume:
+            return flask
+        return replace(flask, mixture=flask.mixture.scaled(1 - self.volume / whole_ml))
+
+    def estimate(self, flask: Flask, scene: Scene) -> Estimate:
+        """A minute of a person's hands."""
+        return Estimate(60.0, hands=f"aliquot {self.label}")
+
+    async def run(self, bench: Bench) -> None:
+        """Have it drawn."""
+        await bench.aliquot(self.label, self.volume, self.into)
+
+    def summary(self) -> str:
+        """Say label and volume."""
+        return f"aliquot {self.label}, {show(self.volume, 'volume')}"

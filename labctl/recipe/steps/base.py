@@ -1,0 +1,82 @@
+"""What every step is: typed fields, what it does to the flask, how long it takes, how it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from labctl.bench import Bench, Estimate, Resume, Scene
+from labctl.chemistry.flask import Flask
+from labctl.fields import Name, Strict
+from labctl.source import Mark, Place
+
+
+class Step(Strict, ABC):
+    """One step of a recipe.
+
+    `shorthand` names the field that a bare value fills (`stir: 700 rpm`). `uses` are the roles the
+    rig must bind.
+    """
+
+    verb: ClassVar[str]
+    shorthand: ClassVar[str] = ""
+    uses: ClassVar[tuple[str, ...]] = ()
+    resume: ClassVar[Resume] = Resume.ASK
+
+    id: Name = Field("", description="the name other steps use in `since: ID.end`")
+    _mark: Mark = PrivateAttr(default=Mark("<recipe>"))
+    _place: Place = PrivateAttr(default=())
+
+    @property
+    def mark(self) -> Mark:
+        """Where the step stands in its file."""
+        return self._mark
+
+    @property
+    def place(self) -> Place:
+        """Where the step's fields stand in the document's tree."""
+        return self._place
+
+    def placed(self, mark: Mark, place: Place) -> Step:
+        """Remember where the step was written; return it."""
+        self._mark = mark
+        self._place = place
+        return self
+
+    def effect(self, flask: Flask, scene: Scene) -> Flask:
+        """Return the flask after the step."""
+        return flask
+
+    @abstractmethod
+    def estimate(self, flask: Flask, scene: Scene) -> Estimate:
+        """Return what the step is expected to take, starting from a flask."""
+
+    @abstractmethod
+    async def run(self, bench: Bench) -> None:
+        """Do the step.
+
+        Raises:
+            StepFailedError: it cannot reach its end.
+        """
+
+    def children(self) -> tuple[Step, ...]:
+        """Return the steps inside this one."""
+        return ()
+
+    def roles(self) -> tuple[str, ...]:
+        """Return the roles this step needs the rig to bind."""
+        return self.uses
+
+    def summary(self) -> str:
+        """Say the step in a few words, for timeline and screen."""
+        return self.verb.replace("_", " ")
+
+
+def flattened(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """Yield steps and the steps inside them, in order."""
+    for step in steps:
+        yield step
+        yield from flattened(step.children())

@@ -1,0 +1,59 @@
+"""`charge`: put a solvent or a reagent into the flask before the reaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from labctl.bench import Bench, DoseRequest, Estimate, Resume, Scene
+from labctl.chemistry.flask import Flask
+from labctl.fields import Amount, Volume
+from labctl.recipe.steps.base import Step
+
+
+class Charge(Step):
+    """Charge a reagent by hand or by its pump; give a volume or an amount."""
+
+    verb: ClassVar[str] = "charge"
+    resume: ClassVar[Resume] = Resume.NEVER
+
+    reagent: str
+    amount: Amount | None = None
+    volume: Volume | None = None
+    by: Literal["hand"] | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Charge:
+        if (self.amount is None) == (self.volume is None):
+            text = f"charge of {self.reagent} needs either `amount` or `volume`, and not both"
+            raise PydanticCustomError("dose.one_measure", "{text}", {"text": text})
+        return self
+
+    def effect(self, flask: Flask, scene: Scene) -> Flask:
+        """Add what the volume brings; dots mark the flask."""
+        volume_ml = scene.volume_ml(self.reagent, self.amount, self.volume)
+        dots = scene.loads[self.reagent].composition.size_nm is not None
+        return replace(flask.add(scene.contents(self.reagent, volume_ml)), dots=flask.dots or dots)
+
+    def estimate(self, flask: Flask, scene: Scene) -> Estimate:
+        """Two minutes of a person's hands."""
+        return Estimate(120.0, hands=f"charge {self.reagent}")
+
+    async def run(self, bench: Bench) -> None:
+        """Give the dose, by hand or by pump."""
+        volume_ml = bench.scene.volume_ml(self.reagent, self.amount, self.volume)
+        load = bench.scene.loads[self.reagent]
+        by_hand = self.by == "hand" or not load.pump
+        over_s = 0.0 if by_hand else 60 * volume_ml / (load.rates_ml_min[1] / 2)
+        await bench.dose(
+            DoseRequest(
+                bench.step_id, self.reagent, volume_ml, self.amount, over_s, by_hand, "charge"
+            )
+        )
+
+    def summary(self) -> str:
+        """Say what is charged."""
+        return f"charge {self.reagent}"

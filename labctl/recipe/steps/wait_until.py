@@ -1,0 +1,158 @@
+"""`wait_until`: wait for the chemistry, or for a condition; never without a bound."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from labctl.bench import Answer, Bench, Criterion, Estimate, Question, Resume, Ruling, Scene
+from labctl.chemistry.flask import Flask
+from labctl.errors import AbortedError, StepFailedError
+from labctl.fields import Duration, Strict, Wavelength, WavelengthRate
+from labctl.recipe.steps.base import Step
+from labctl.units import parse, show
+
+_REACHES = re.compile(r"(peak)\s*(>=|<=)\s*(.+)")
+
+
+class OnTimeout(Strict):
+    """What a person is asked when the time is over; the default never proceeds."""
+
+    ask: str
+    choices: tuple[str, ...]
+    default: str
+    after: Duration
+    simulated: str = ""
+
+    @model_validator(mode="after")
+    def _safe_default(self) -> OnTimeout:
+        if self.default not in self.choices:
+            text = f"the default {self.default!r} is not among the choices"
+            raise PydanticCustomError("questions.default", "{text}", {"text": text})
+        if self.default == "accept" or self.default.startswith("extend"):
+            text = f"the default {self.default!r} proceeds; a default must be the safe choice"
+            raise PydanticCustomError("questions.default_proceeds", "{text}", {"text": text})
+        return self
+
+
+class WaitUntil(Step):
+    """Wait until a track has saturated, reached a value or become steady, or a condition holds."""
+
+    verb: ClassVar[str] = "wait_until"
+    resume: ClassVar[Resume] = Resume.CONTINUE
+
+    saturated: Literal["peak"] | None = None
+    reaches: str = ""
+    steady: Literal["peak"] | None = None
+    condition: str = ""
+    also_flat: Literal["pl"] | None = None
+    since: str = ""
+    delta: Wavelength = 0.5
+    tau_max: Duration = 1500.0
+    alpha: float = 1e-3
+    min_shift: Wavelength = 1.2
+    min_plateau: Duration = 0.0
+    slower_than: WavelengthRate = 0.3
+    not_before: Duration = 0.0
+    timeout: Duration
+    on_timeout: Literal["continue", "freeze", "park"] | OnTimeout = "freeze"
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> WaitUntil:
+        goals = [self.saturated, self.reaches, self.steady, self.condition]
+        if sum(map(bool, goals)) != 1:
+            text = "wait_until needs one of `saturated`, `reaches`, `steady`, `condition`"
+            raise PydanticCustomError("schema.one_goal", "{text}", {"text": text})
+        if self.reaches and not _REACHES.fullmatch(self.reaches):
+            text = f"reaches: {self.reaches!r} is written like 'peak >= 470 nm'"
+            raise PydanticCustomError("expression.reaches", "{text}", {"text": text})
+        return self
+
+    def estimate(self, flask: Flask, scene: Scene) -> Estimate:
+        """A third of the time allowed: the chemistry decides."""
+        return Estimate(self.timeout / 3, self.timeout)
+
+    async def run(self, bench: Bench) -> None:
+        """Wait; at the timeout follow `on_timeout`.
+
+        Raises:
+            StepFailedError: the instrument failed, nothing reacted, or the timeout means failure.
+            AbortedError: the person chose, or by silence left it, to park.
+        """
+        allowed_s = self.timeout
+        while True:
+            ruling = await self._once(bench, allowed_s)
+            if ruling.state in {"saturated", "reached", "steady", "true"}:
+                return
+            if ruling.state == "timeout" and self.on_timeout == "continue":
+                bench.note("wait_until.timeout", f"went on without it: {ruling.reason}")
+                return
+            answer = await self._ask(bench, ruling)
+            if answer.choice == "accept":
+                bench.deviation(f"accepted by a person: {ruling.reason}")
+                return
+            if not answer.choice.startswith("extend"):
+                raise AbortedError(f"{answer.choice}: {ruling.reason}")
+            allowed_s = parse(answer.choice.removeprefix("extend"), "time").value
+            bench.deviation(f"extended by {show(allowed_s, 'time')}: {ruling.reason}")
+
+    async def _once(self, bench: Bench, timeout_s: float) -> Ruling:
+        if self.condition:
+            condition = bench.condition(self.condition)
+            held = await bench.wait(self.condition, lambda: condition() is True, timeout_s)
+            return Ruling("true" if held else "timeout", f"{self.condition} did not come")
+        return await bench.decide(self._criterion(timeout_s))
+
+    def _criterion(self, timeout_s: float) -> Criterion:
+        if self.reaches:
+            match = _REACHES.fullmatch(self.reaches)
+            if match is None:
+                raise StepFailedError(f"{self.reaches!r} is no target")
+            target_nm = parse(match[3], "wavelength").value
+            return Criterion(
+                "reaches", match[1], timeout_s, target_nm=target_nm, rising=match[2] == ">="
+            )
+        if self.steady:
+            return Criterion(
+                "steady",
+                self.steady,
+                timeout_s,
+                slower_than_nm_min=self.slower_than,
+                not_before_s=self.not_before,
+            )
+        return Criterion(
+            "saturated",
+            self.saturated or "peak",
+            timeout_s,
+            self.since,
+            also_flat=self.also_flat or "",
+            settings={
+                "delta_nm": self.delta,
+                "tau_max_s": self.tau_max,
+                "alpha": self.alpha,
+                "min_shift_nm": self.min_shift,
+                "min_plateau_s": self.min_plateau,
+            },
+        )
+
+    async def _ask(self, bench: Bench, ruling: Ruling) -> Answer:
+        rule = self.on_timeout
+        if not isinstance(rule, OnTimeout):
+            if rule == "park":
+                raise AbortedError(f"park: {ruling.reason}")
+            raise StepFailedError(ruling.reason)
+        text = f"{rule.ask} ({ruling.reason})"
+        return await bench.ask(
+            Question(text, rule.choices, rule.default, rule.after, rule.simulated)
+        )
+
+    def summary(self) -> str:
+        """Say what is waited for."""
+        if self.saturated:
+            return f"wait until {self.saturated} is saturated"
+        if self.steady:
+            return f"wait until {self.steady} is steady"
+        return f"wait until {self.reaches or self.condition}"

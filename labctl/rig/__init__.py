@@ -1,0 +1,1 @@
+"""The rig file and the batch sheet: devices, ports, roles, limits, calibrations, interlocks."""

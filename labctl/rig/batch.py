@@ -1,0 +1,95 @@
+"""The batch sheet: today's sample, people, lots, measured concentrations, and what is where."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from labctl.fields import Concentration, Date, Moment, Name, Parts, Strict, Volume
+from labctl.source import Document, read, validate
+
+DEFAULT_START = dt.datetime(2025, 11, 3, 9, 0)
+
+
+class Box(Strict):
+    """What the glovebox shows."""
+
+    O2: Parts | None = None
+    H2O: Parts | None = None
+
+
+class Load(Strict):
+    """One reagent today: its lot, and either `by: hand` or the pump that holds it."""
+
+    lot: str = ""
+    made: Date | None = None
+    concentration: Concentration | None = None
+    gate: str = ""
+    by: Literal["hand"] | None = None
+    pump: Name = ""
+    drawn: Volume = 0.0
+
+    @model_validator(mode="after")
+    def _hand_or_pump(self) -> Load:
+        if (self.by == "hand") == bool(self.pump):
+            text = "is given either `by: hand` or a `pump` with `drawn`"
+            raise PydanticCustomError("batch.hand_or_pump", "{text}", {"text": text})
+        if self.pump and not self.drawn:
+            text = f"is in {self.pump}; say how much is `drawn`"
+            raise PydanticCustomError("batch.nothing_drawn", "{text}", {"text": text})
+        return self
+
+
+class Accepted(Strict):
+    """A rule somebody accepts today, with name, reason and date."""
+
+    reason: str
+    by: str
+    date: Date
+
+
+class Batch(Strict):
+    """A batch sheet, `labctl: batch/1`."""
+
+    labctl: Literal["batch/1"]
+    date: Moment = DEFAULT_START
+    sample: str
+    golden: str = ""
+    operator: str
+    second: str = ""
+    vessel: Name
+    box: Box | None = None
+    scrubber: str = ""
+    loads: dict[Annotated[str, Field(min_length=1)], Load]
+    accept: dict[str, Accepted] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _two_people(self) -> Batch:
+        if self.second and self.second == self.operator:
+            text = f"`second` must be another person than the operator {self.operator}"
+            raise PydanticCustomError("batch.one_person", "{text}", {"text": text})
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBatch:
+    """A batch sheet with the file it came from."""
+
+    model: Batch
+    document: Document
+
+
+def load_batch(path: Path) -> LoadedBatch:
+    """Read a batch sheet.
+
+    Raises:
+        FindingsError: everything wrong in it by itself.
+    """
+    document = read(path)
+    document.mapping()
+    return LoadedBatch(validate(Batch, document, ()), document)

@@ -1,0 +1,285 @@
+"""What a rig file says of each instrument: one model per shape, chosen by the kind's first role."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from labctl.errors import UnitError
+from labctl.fields import (
+    Absorbance,
+    Date,
+    Difference,
+    Duration,
+    Length,
+    Name,
+    Percent,
+    PowerRange,
+    PressureRange,
+    Rate,
+    RotationRange,
+    Strict,
+    Temperature,
+    TemperatureRange,
+    Volume,
+    Wavelength,
+)
+from labctl.units import parse
+
+
+class Due(Strict):
+    """A calibration's provenance: who, when, and when it is due again."""
+
+    by: str = ""
+    done: Date | None = None
+    due: Date | None = None
+
+
+class Entry(Strict):
+    """The common part of a device: its kind and, unless it is a person, its port."""
+
+    kind: str
+    port: Name = ""
+
+
+class Probe(Strict):
+    """A thermometer: type, where it sits (for people), highest temperature."""
+
+    type: str
+    in_: str = Field("", alias="in")
+    max: Temperature | None = None
+
+
+class HeaterLimits(Strict):
+    """What may be asked of a temperature controller."""
+
+    setpoint: TemperatureRange
+    rate: Rate = 0.0
+    power: Percent = 1.0
+
+
+class HeaterVerify(Strict):
+    """Settings of the controller that are read at connect and must hold."""
+
+    sp_high: Temperature | None = None
+    resolution: Literal["full"] = "full"
+    units: Literal["C"] = "C"
+
+
+class ProbeCalibration(Due):
+    """Points of a thermometer: pairs of what it reads and what is true."""
+
+    reads_true: tuple[tuple[Temperature, Temperature], ...] = ()
+
+
+class HeaterEntry(Entry):
+    """A temperature controller."""
+
+    unit: int = Field(1, ge=1, le=247)
+    probe: Probe | None = None
+    limits: HeaterLimits
+    verify: HeaterVerify = HeaterVerify()
+    calibration: ProbeCalibration | None = None
+    heats: str = ""
+
+
+class SecondProbe(Probe, Due):
+    """The stirrer's own thermometer; `offset` is added to what it reads."""
+
+    offset: Difference = 0.0
+
+
+class StirrerLimits(Strict):
+    """What may be asked of a stirrer."""
+
+    speed: RotationRange
+
+
+class StirrerEntry(Entry):
+    """A hotplate stirrer used for stirring, with an optional second flask probe."""
+
+    limits: StirrerLimits
+    heating: Literal["never"] = "never"
+    watchdog: Duration = 0.0
+    probe2: SecondProbe | None = None
+
+
+class RelayEntry(Entry):
+    """A relay board: named outputs and inputs."""
+
+    unit: int = Field(1, ge=1, le=247)
+    coils: dict[Name, int]
+    inputs: dict[Name, int] = Field(default_factory=dict)
+    without_power: dict[str, str] = Field(default_factory=dict)
+    position_feedback: str = "none"
+
+
+_VOLUME_IN_TEXT = re.compile(r"\d+\.?\d*\s*(?:mL|ml|uL|µL|μL)")
+
+
+class Syringe(Strict):
+    """A syringe: its inner diameter, and its volume (read from `is` unless given)."""
+
+    is_: str = Field(alias="is")
+    bore: Length
+    volume: Volume = 0.0
+
+    @property
+    def volume_ml(self) -> float:
+        """The full stroke, in mL."""
+        match = _VOLUME_IN_TEXT.search(self.is_)
+        return self.volume or (parse(match[0], "volume").value if match else 0.0)
+
+
+class Line(Strict):
+    """The line from a syringe to the flask; `dead` is its volume, `hold_up` the hanging drop."""
+
+    bore: Length
+    length: Length
+    dead: Volume
+    tip: str = ""
+    hold_up: Volume = 0.0
+
+
+class PumpCalibration(Due):
+    """By weight: what share of the commanded volume is delivered, and its spread."""
+
+    delivered: Percent
+    sd: Percent = 0.0
+    with_: str = Field("", alias="with")
+
+
+class PumpEntry(Entry):
+    """A syringe pump with its syringe and line."""
+
+    address: int = Field(0, ge=0, le=99)
+    watchdog: Duration = 0.0
+    valve: Name = ""
+    warmed_by: Name = ""
+    wetted: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    syringe: Syringe
+    line: Line
+    calibration: PumpCalibration | None = None
+
+
+class Place(Strict):
+    """One channel of a gauge: number, kind, where it sits, the range in which it is trusted."""
+
+    ch: int = Field(ge=1, le=6)
+    is_: str = Field("", alias="is")
+    behind: str = ""
+    trust: PressureRange
+
+
+class GaugeEntry(Entry):
+    """A pressure gauge."""
+
+    channels: dict[Name, Place]
+
+
+def _read_throttles(value: object) -> object:
+    low, dots, high = str(value).partition("..")
+    if not dots or high.strip() != "ambient":
+        text = f"{value!r} is written like '5 mbar .. ambient'"
+        raise PydanticCustomError("units.range", "{text}", {"text": text})
+    try:
+        return parse(low, "pressure").value
+    except UnitError as error:
+        raise PydanticCustomError(error.rule, "{text}", {"text": str(error)}) from None
+
+
+class VacuumEntry(Entry):
+    """A vacuum pump that throttles; `throttles` keeps the lower end, in mbar."""
+
+    behind: Name = ""
+    throttles: Annotated[float, BeforeValidator(_read_throttles)] = 1.0
+    takes: tuple[str, ...] = ()
+
+
+class Lamp(Strict):
+    """The lamp of an absorbance measurement."""
+
+    is_: str = Field("", alias="is")
+    warm_up: Duration = 0.0
+
+
+class Fouling(Strict):
+    """Where nothing absorbs, and how much change there means a dirty window."""
+
+    at: Wavelength
+    change_below: Absorbance
+
+
+class OpticalProbe(Strict):
+    """What dips into the flask."""
+
+    path: Length
+    window: str = ""
+    body: str = ""
+    max_T: Temperature = 1000.0
+    fouling: Fouling | None = None
+
+
+class WavelengthCalibration(Due):
+    """The wavelength axis: by what, and the worst residual."""
+
+    worst: Wavelength = 0.0
+
+
+class SpectrometerEntry(Entry):
+    """A spectrometer for absorbance or photoluminescence."""
+
+    lamp: Lamp | None = None
+    boxcar: int = Field(0, ge=0)
+    wavelength: WavelengthCalibration | None = None
+    response: Due | None = None
+    probe: OpticalProbe | None = None
+    detector: Temperature | None = None
+    needs: str = ""
+
+
+class LaserLimits(Strict):
+    """What may be asked of a laser."""
+
+    power: PowerRange
+
+
+class LaserEntry(Entry):
+    """An excitation laser."""
+
+    wavelength: Wavelength
+    limits: LaserLimits
+    shield: str = ""
+
+
+class Samples(Strict):
+    """Aliquots instead of an optical probe: how often, how much, into what, measured at."""
+
+    every: Duration
+    volume: Volume
+    into: str
+    at: Temperature
+
+
+class PersonEntry(Entry):
+    """A person: can fill any role without a device."""
+
+    samples: Samples | None = None
+
+
+SHAPES: dict[str, type[Entry]] = {
+    "heater": HeaterEntry,
+    "stirrer": StirrerEntry,
+    "manifold": RelayEntry,
+    "pump": PumpEntry,
+    "flask_gauge": GaugeEntry,
+    "rough": VacuumEntry,
+    "absorbance": SpectrometerEntry,
+    "pl": SpectrometerEntry,
+    "excitation": LaserEntry,
+    "operator": PersonEntry,
+}

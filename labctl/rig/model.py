@@ -1,0 +1,142 @@
+"""The rig: what is in the hood, how it is connected, what it may do, what must never happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from labctl.attended import Attendance, read_attendance
+from labctl.fields import (
+    Date,
+    Duration,
+    HeatCapacity,
+    Name,
+    Strict,
+    Temperature,
+    Volume,
+    VolumeRange,
+    Watts,
+)
+from labctl.rig.devices import Entry
+from labctl.rules import Interlock
+from labctl.source import Document
+
+
+class Site(Strict):
+    """Where the rig stands; `ambient` is read at start, `attended` says when people are there."""
+
+    ambient: Literal["read at start"] = "read at start"
+    inert: Literal["N2", "Ar"] = "N2"
+    attended: Annotated[Attendance, BeforeValidator(read_attendance)] = Attendance()
+    call: tuple[str, ...] = ()
+
+
+class Cutout(Strict):
+    """A hardware protection; labctl neither drives nor replaces it, only minds its test date."""
+
+    is_: str = Field(alias="is")
+    at: str = ""
+    opens: str = ""
+    tested: Date
+    every: Duration
+
+
+class PortEntry(Strict):
+    """One line: by USB serial number, path, TCP address or VISA resource."""
+
+    usb: str = ""
+    path: str = ""
+    tcp: str = ""
+    visa: str = ""
+    baud: int = Field(0, ge=0)
+    format: Literal["8N1", "7E1", "7O1", "8E1", "8O1", "8N2"] = "8N1"
+    mode: Literal["RS-232", "RS-485"] = "RS-232"
+
+
+class Vessel(Strict):
+    """A vessel: flask or waste; a flask has a mantle, a fill range and a highest temperature."""
+
+    is_: str = Field(alias="is")
+    volume: Volume
+    fill: VolumeRange | None = None
+    mantle: Watts = 0.0
+    empty_heat_capacity: HeatCapacity = 0.0
+    max_T: Temperature = 100.0
+    stir_bar: str = ""
+    never: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+class Scrubber(Strict):
+    """What may be in the scrubber, and what must never meet bleach."""
+
+    asked_at_start: tuple[str, ...]
+    bleach_never_with: tuple[str, ...] = ()
+
+
+class Exhaust(Strict):
+    """The way of what leaves the flask."""
+
+    from_: str = Field(alias="from")
+    through: tuple[str, ...] = ()
+    scrubber: Scrubber | None = None
+
+
+class Trap(Strict):
+    """The cold trap before the fine pump; `ask_level` is how long an answer on its level holds."""
+
+    cools: str
+    after: str = ""
+    before: str = ""
+    ask_level: Duration
+    never: tuple[str, ...] = ()
+
+
+class GuardEntry(Strict):
+    """The guard's own port to the heater's contactor."""
+
+    port: Name
+    cuts: str
+    heartbeat: Duration
+    flask_T_age: Duration
+
+
+class Rig(Strict):
+    """A rig file, `labctl: rig/1`."""
+
+    labctl: Literal["rig/1"]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    site: Site = Site()
+    cutouts: dict[Name, Cutout] = Field(default_factory=dict)
+    ports: dict[Name, PortEntry] = Field(default_factory=dict)
+    vessels: dict[Name, Vessel]
+    exhaust: Exhaust | None = None
+    trap: Trap | None = None
+    signals: dict[str, str] = Field(default_factory=dict)
+    roles: dict[Name, str]
+    devices: dict[Name, Entry]
+    guard: GuardEntry | None = None
+    interlocks: tuple[Interlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRig:
+    """A rig with the file it came from, for messages."""
+
+    model: Rig
+    document: Document
+
+    def entry(self, role: str) -> tuple[str, str]:
+        """Return (device, part) bound to a role; ("", "") where the role is not bound.
+
+        >>> # roles: {jack: aux.jack_up, heater: heater}
+        """
+        device, _, part = self.model.roles.get(role, "").partition(".")
+        return device, part
+
+    @property
+    def person(self) -> str:
+        """The name of the person among the devices."""
+        return next((n for n, e in self.model.devices.items() if e.kind == "operator"), "person")

@@ -1,0 +1,82 @@
+"""Rig entries -> what drivers and twins are told: one row per shape of device."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from labctl.capabilities import DeviceSettings
+from labctl.readings import Channel
+from labctl.rig.devices import (
+    Entry,
+    GaugeEntry,
+    HeaterEntry,
+    LaserEntry,
+    PumpEntry,
+    RelayEntry,
+    SpectrometerEntry,
+    StirrerEntry,
+)
+
+
+@singledispatch
+def settings_of(entry: Entry, name: str) -> DeviceSettings:
+    """Return the settings of one device for its driver."""
+    return DeviceSettings(name)
+
+
+@settings_of.register
+def _heater(entry: HeaterEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(
+        name,
+        address=entry.unit,
+        setpoint_low=entry.limits.setpoint[0],
+        setpoint_high=entry.limits.setpoint[1],
+        rate_high_k_min=entry.limits.rate,
+        power_high_fraction=entry.limits.power,
+    )
+
+
+@settings_of.register
+def _stirrer(entry: StirrerEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(
+        name,
+        speed_high_rpm=entry.limits.speed[1],
+        watchdog_s=entry.watchdog,
+        has_probe2=entry.probe2 is not None,
+    )
+
+
+@settings_of.register
+def _relay(entry: RelayEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(name, address=entry.unit, outputs=entry.coils, inputs=entry.inputs)
+
+
+@settings_of.register
+def _pump(entry: PumpEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(
+        name,
+        address=entry.address,
+        watchdog_s=entry.watchdog,
+        bore_mm=entry.syringe.bore,
+        syringe_ml=entry.syringe.volume_ml,
+    )
+
+
+@settings_of.register
+def _gauge(entry: GaugeEntry, name: str) -> DeviceSettings:
+    places = {
+        place.ch: Channel(place_name, "pressure", *place.trust)
+        for place_name, place in entry.channels.items()
+    }
+    return DeviceSettings(name, places=places)
+
+
+@settings_of.register
+def _spectrometer(entry: SpectrometerEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(name, detector_c=entry.detector)
+
+
+@settings_of.register
+def _laser(entry: LaserEntry, name: str) -> DeviceSettings:
+    power_high_mw = entry.limits.power[1]
+    return DeviceSettings(name, power_high_mw=power_high_mw, wavelength_nm=entry.wavelength)

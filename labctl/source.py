@@ -1,0 +1,292 @@
+"""YAML with a place for everything: composed with line marks, so that every error can point.
+
+Scalars stay the text the author wrote; our own models give them types, so `on`, `1:30` or `1e-1`
+never become something else. Duplicate keys, huge files, deep nesting and alias bombs are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from labctl.errors import Finding, FindingsError, Severity, nearest
+
+Node = str | list["Node"] | dict[str, "Node"]
+Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 50_000
+_TOO_DEEP = re.compile(r"(?m)^[ \-?:]{200,}|[\[{][\s\[{]{60,}")
+_MAX_FLOW_DEPTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file: line and column count from 1."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def finding(self, rule: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
+        """Make a finding that points here."""
+        return Finding(rule, severity, self.file, self.line, self.column, message)
+
+
+@dataclass
+class Document:
+    """A composed file: the tree as the author wrote it, and where each part stands.
+
+    `values` and `keys` map a place in the tree to the mark of the value or of its key.
+    """
+
+    file: str
+    text: str
+    tree: Node = ""
+    values: dict[Place, Mark] = field(default_factory=dict)
+    keys: dict[Place, Mark] = field(default_factory=dict)
+
+    def mark(self, place: Place) -> Mark:
+        """Return the mark of the value at a place, or of the nearest part that contains it."""
+        for end in range(len(place), -1, -1):
+            if place[:end] in self.values:
+                return self.values[place[:end]]
+        return Mark(self.file)
+
+    def key_mark(self, place: Place) -> Mark:
+        """Return the mark of the key at a place, or else of its value."""
+        return self.keys.get(place) or self.mark(place)
+
+    def mapping(self, place: Place = ()) -> dict[str, Node]:
+        """Return the mapping at a place.
+
+        Raises:
+            FindingsError: something else stands there, or nothing.
+        """
+        node = self.at(place)
+        if not isinstance(node, dict):
+            name = ".".join(map(str, place)) or "the file"
+            message = f"{name} must be a mapping of keys to values"
+            raise FindingsError([self.mark(place).finding("schema.mapping", message)])
+        return node
+
+    def at(self, place: Place) -> Node:
+        """Return the node at a place, or an empty text where there is none."""
+        node = self.tree
+        for step in place:
+            if isinstance(node, dict):
+                node = node.get(str(step), "")
+            elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+                node = node[step]
+            else:
+                return ""
+        return node
+
+
+def read(path: Path) -> Document:
+    """Read and compose a file.
+
+    Raises:
+        FindingsError: missing, unreadable, too large, not UTF-8 text, not YAML, or a duplicate key.
+    """
+    file = str(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise FindingsError([Mark(file).finding("file.unreadable", message)]) from None
+    if len(data) > MAX_BYTES:
+        message = f"is {len(data)} bytes long; the most allowed is {MAX_BYTES}"
+        raise FindingsError([Mark(file).finding("file.too_large", message)])
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 text (byte {error.start})"
+        raise FindingsError([Mark(file).finding("file.not_text", message)]) from None
+    return compose(text, file)
+
+
+def compose(text: str, file: str = "<text>") -> Document:
+    """Compose a text into a tree with marks.
+
+    Raises:
+        FindingsError: empty, not YAML, too deep, too many nodes, or a duplicate key.
+    """
+    if _TOO_DEEP.search(text) or _flow_depth(text) > _MAX_FLOW_DEPTH:
+        message = f"is nested deeper than {_MAX_FLOW_DEPTH} levels"
+        raise FindingsError([Mark(file).finding("file.too_deep", message)])
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        mark = Mark(file, at.line + 1, at.column + 1) if at else Mark(file)
+        message = f"is not YAML: {error.problem or error.context}"
+        raise FindingsError([mark.finding("file.not_yaml", message)]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        message = f"is not YAML: {str(error).splitlines()[0]}"
+        raise FindingsError([Mark(file).finding("file.not_yaml", message)]) from None
+    if root is None:
+        raise FindingsError([Mark(file).finding("file.empty", "is empty; nothing to read")])
+    return _Builder(Document(file, text)).build(root)
+
+
+def validate(
+    model: type[Model], document: Document, place: Place, node: Node | None = None
+) -> Model:
+    """Give the node at a place its types.
+
+    Raises:
+        FindingsError: every field that does not fit, each with its place and the nearest known key.
+    """
+    try:
+        return model.model_validate(document.at(place) if node is None else node)
+    except ValidationError as error:
+        found = [_explain(details, model, document, place) for details in error.errors()]
+        raise FindingsError(found) from None
+
+
+def collect(attempts: Iterable[Callable[[], object]]) -> None:
+    """Run all attempts and raise what they found together, so that a file is mended in one go.
+
+    Raises:
+        FindingsError: at least one attempt found something.
+    """
+    findings: list[Finding] = []
+    for attempt in attempts:
+        try:
+            attempt()
+        except FindingsError as error:
+            findings += error.findings
+    if findings:
+        raise FindingsError(findings)
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Builder:
+    """Turns composed nodes into the plain tree, remembering marks and counting nodes."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._count = 0
+
+    def build(self, root: yaml.Node) -> Document:
+        self._document.tree = self._node(root, ())
+        return self._document
+
+    def _mark(self, node: yaml.Node) -> Mark:
+        start = node.start_mark
+        return Mark(self._document.file, start.line + 1, start.column + 1)
+
+    def _node(self, node: yaml.Node, place: Place) -> Node:
+        self._count += 1
+        mark = self._mark(node)
+        if self._count > MAX_NODES:
+            message = f"has more than {MAX_NODES} parts once its aliases are followed"
+            raise FindingsError([mark.finding("file.too_many_parts", message)])
+        self._document.values[place] = mark
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._node(item, (*place, n)) for n, item in enumerate(node.value)]
+        return str(node.value)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Node]:
+        mapping: dict[str, Node] = {}
+        for key, value in node.value:
+            mark = self._mark(key)
+            if not isinstance(key, yaml.ScalarNode):
+                raise FindingsError([mark.finding("schema.key", "a key must be a plain word")])
+            name = str(key.value)
+            if name in mapping:
+                first = self._document.keys[(*place, name)]
+                message = f"key {name!r} is given twice; the first is in line {first.line}"
+                raise FindingsError([mark.finding("schema.duplicate_key", message)])
+            self._document.keys[(*place, name)] = mark
+            mapping[name] = self._node(value, (*place, name))
+        return mapping
+
+
+def _flow_depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if bracket in "[{" else -1))
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _explain(
+    details: ErrorDetails, model: type[BaseModel], document: Document, place: Place
+) -> Finding:
+    """Say a pydantic error as a sentence with a place; its own wording never reaches a user."""
+    loc = details["loc"]
+    where = (*place, *_real(loc, document, place))
+    name = ".".join(str(part) for part in where[-2:]) or "the file"
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(model, loc[:-1])
+        message = (
+            f"unknown key {loc[-1]!r}{nearest(str(loc[-1]), known)}; known: {', '.join(known)}"
+        )
+        return document.key_mark(where).finding("schema.unknown_key", message)
+    if kind == "missing":
+        rule, message = _missing(str(loc[-1]), place)
+        return document.key_mark(where[:-1] if where[-1:] == loc[-1:] else where).finding(
+            rule, message
+        )
+    if "." in kind:
+        return document.mark(where).finding(kind, f"{name}: {details['msg']}")
+    reason = details["msg"][:1].lower() + details["msg"][1:].replace("Input ", "it ")
+    message = f"{name}: {document.at(where)!r} does not fit: {reason}"
+    return document.mark(where).finding("schema.value", message)
+
+
+def _missing(name: str, place: Place) -> tuple[str, str]:
+    owner = str(place[-1]) if place else "the file"
+    if name in {"timeout", "at_most"}:
+        return (
+            "bounds.no_limit",
+            f"{owner} needs {name!r}: nothing may wait or repeat without a bound",
+        )
+    return "schema.missing_key", f"{owner} needs the key {name!r}"
+
+
+def _real(loc: Sequence[int | str], document: Document, place: Place) -> Place:
+    """Keep the parts of a pydantic location that exist in the file; unions add their own."""
+    kept: Place = ()
+    for part in loc:
+        longer = (*place, *kept, part)
+        if longer in document.values or part == loc[-1]:
+            kept = (*kept, part)
+    return kept
+
+
+def _known_keys(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    current: object = model
+    for part in loc:
+        fields: Mapping[str, object] = getattr(current, "model_fields", {})
+        step = fields.get(str(part))
+        if step is None:
+            continue
+        current = _model_in(getattr(step, "annotation", None)) or current
+    found = getattr(current, "model_fields", {})
+    return sorted(info.alias or name for name, info in found.items() if not name.startswith("_"))
+
+
+def _model_in(annotation: object) -> object | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,175 @@
+"""Photoluminescence in the loop: peak, width, area per absorbed photon, and whether it is flat.
+
+The area per absorbed photon is a relative figure of this rig, at this temperature. It is no
+quantum yield: no standard was measured, and the hot sample is quenched.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.spectroscopy.absorbance import Detector
+
+Floats = NDArray[np.float64]
+Quality = Literal["GOOD", "UNCERTAIN", "BAD"]
+
+LEAST_ABSORBED = 0.01
+SIGNIFICANT = 10.0
+TAIL_PART = 0.04
+MEDIAN_TO_SD = 1.253
+GUARD_NM = 15.0
+"""Around the laser's line, where its scattered light would count as luminescence."""
+FLAT_PART = 0.03
+FLAT_POINTS = 10
+FLAT_SPAN_S = 240.0
+FLAT_SD = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Excitation:
+    """What excited the sample: line (nm), power (mW), integration (s), absorbance at the line."""
+
+    wavelength_nm: float
+    power_mw: float
+    integration_s: float
+    absorbance_au: float
+
+    @property
+    def absorbed_mj(self) -> float:
+        """Give the light absorbed in mJ: (1 - 10^-A) of power times time."""
+        return (
+            -math.expm1(-self.absorbance_au * math.log(10.0)) * self.power_mw * self.integration_s
+        )
+
+    @property
+    def absorbed_photons(self) -> float:
+        """Give the number of photons absorbed, in 1e12."""
+        joule_per_photon = 1.98644586e-16 / self.wavelength_nm
+        return self.absorbed_mj * 1e-3 / joule_per_photon * 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Luminescence:
+    """One PL spectrum: peak and full width at half maximum in nm, area in counts·nm.
+
+    `area_per_photon` is in counts·nm per 1e12 absorbed photons and carries `sigma_per_photon`;
+    NaN where a part is missing. `quality` BAD must not be used; `flags` says why.
+    """
+
+    peak_nm: float
+    width_nm: float
+    area: float
+    area_per_photon: float
+    sigma_per_photon: float
+    quality: Quality
+    flags: tuple[str, ...]
+
+
+def luminescence(
+    wavelength_nm: Floats,
+    counts: Floats,
+    dark: Floats,
+    excitation: Excitation,
+    detector: Detector | None = None,
+) -> Luminescence:
+    """Measure a PL spectrum; arrays of shape (n,), `wavelength_nm` ascending, nm.
+
+    The area is summed over the pixels beyond the laser's line, after the level of the reddest
+    pixels is taken off.
+    """
+    known = detector or Detector()
+    emitted = wavelength_nm > excitation.wavelength_nm + GUARD_NM
+    light, axis_nm = (counts - dark)[emitted], wavelength_nm[emitted]
+    if light.size < 10 or not bool(np.isfinite(light).all()):
+        return _unusable("invalid")
+    if bool((counts[emitted] >= known.saturation_counts).any()):
+        return _unusable("saturated")
+    tail = max(5, int(TAIL_PART * light.size))
+    light = light - float(np.median(light[-tail:]))
+    pitch_nm = np.gradient(axis_nm)
+    area = float(light @ pitch_nm)
+    pixel_variance = known.variance(light, known.averages)
+    # The level taken off is a median of few pixels, and its error counts over all of them.
+    level_sd = MEDIAN_TO_SD * math.sqrt(float(np.mean(pixel_variance[-tail:])) / tail)
+    sigma = math.hypot(math.sqrt(float(pixel_variance @ pitch_nm**2)), level_sd * np.ptp(axis_nm))
+    if area < SIGNIFICANT * sigma:
+        return _unusable("dark")
+    peak_nm, width_nm = _shape(axis_nm, light)
+    absorbed = -math.expm1(-excitation.absorbance_au * math.log(10.0))
+    if not absorbed > LEAST_ABSORBED or not excitation.absorbed_photons > 0.0:
+        return Luminescence(peak_nm, width_nm, area, math.nan, math.nan, "BAD", ("not_absorbed",))
+    photons = excitation.absorbed_photons
+    return Luminescence(peak_nm, width_nm, area, area / photons, sigma / photons, "GOOD", ())
+
+
+def is_flat(
+    time_s: Floats, area: Floats, sigma: Floats, part: float = FLAT_PART, ahead_s: float = 600.0
+) -> bool:
+    """Tell whether an area will change by less than `part` of itself in the next `ahead_s`.
+
+    Arrays of shape (n,), times ascending. True only where at least ten points over four minutes
+    prove it at three sd, by their own scatter and by the halves of the series; else False: missing,
+    noisy, constant or senseless data are never flat.
+    """
+    usable = np.isfinite(time_s) & np.isfinite(area) & np.isfinite(sigma)
+    x, y, s = time_s[usable], area[usable], sigma[usable]
+    if x.size < FLAT_POINTS or x.size < 0.6 * time_s.size or not bool(np.all(np.diff(x) > 0.0)):
+        return False
+    level = float(np.median(y))
+    if not level > 0.0 or float(np.ptp(x)) < FLAT_SPAN_S or float(np.ptp(y)) == 0.0:
+        return False
+    noise = max(_scatter(y), float(np.median(s)))
+    kept = np.abs(y - level) < 6.0 * noise + part * level
+    x, y = x[kept], y[kept]
+    if x.size < FLAT_POINTS or x.size < 0.8 * usable.sum():
+        return False
+    away = x - x.mean()
+    squares = float(away @ away)
+    slope = float(away @ y) / squares
+    left = y - y.mean() - slope * away
+    noise = max(noise, math.sqrt(float(left @ left) / (x.size - 2)))
+    worst = (abs(slope) + FLAT_SD * noise / math.sqrt(squares)) * ahead_s
+    half = x.size // 2
+    step = abs(float(np.median(y[half:]) - np.median(y[:half])))
+    return worst < part * level and step < part * level
+
+
+def _shape(axis_nm: Floats, light: Floats) -> tuple[float, float]:
+    """Give the peak and the full width at half maximum of a smoothed band, in nm."""
+    smooth = np.convolve(light, np.full(7, 1.0 / 7.0), mode="same")
+    top = int(np.argmax(smooth))
+    near = np.flatnonzero(smooth > 0.8 * smooth[top])
+    near = near[np.abs(near - top) < 200]
+    curve = np.polynomial.Polynomial.fit(axis_nm[near], light[near], 2) if near.size > 4 else None
+    peak_nm = float(axis_nm[top])
+    if curve is not None and curve.convert().coef[2] < 0.0:
+        found = float(curve.deriv().roots()[0].real)
+        peak_nm = found if axis_nm[near[0]] < found < axis_nm[near[-1]] else peak_nm
+    half = 0.5 * smooth[top]
+    below_left = np.flatnonzero(smooth[:top] < half)
+    below_right = np.flatnonzero(smooth[top:] < half)
+    if not below_left.size or not below_right.size:
+        return peak_nm, math.nan
+    left = _crossing(axis_nm, smooth, int(below_left[-1]), half)
+    right = _crossing(axis_nm, smooth, top + int(below_right[0]) - 1, half)
+    return peak_nm, right - left
+
+
+def _crossing(axis_nm: Floats, smooth: Floats, index: int, level: float) -> float:
+    low, high = float(smooth[index]), float(smooth[index + 1])
+    part = (level - low) / (high - low) if high != low else 0.5
+    return float(axis_nm[index] + part * (axis_nm[index + 1] - axis_nm[index]))
+
+
+def _scatter(values: Floats) -> float:
+    bends = np.abs(np.diff(values, 2))
+    return float(np.median(bends)) / (0.6745 * math.sqrt(6.0))
+
+
+def _unusable(flag: str) -> Luminescence:
+    return Luminescence(math.nan, math.nan, math.nan, math.nan, math.nan, "BAD", (flag,))

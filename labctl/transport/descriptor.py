@@ -1,0 +1,237 @@
+"""Wires over a file descriptor on the event loop: serial ports, ptys and sockets.
+
+pyserial opens and configures the serial port (and `socket://` URLs); its descriptor then goes on
+the loop, so that no thread and no poll stands between the line and the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import termios
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import serial
+
+from labctl.clock import Clock
+from labctl.errors import PortLostError
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """How a serial line is set: baud, data bits, parity (N, E, O), stop bits."""
+
+    baud: int = 9600
+    data_bits: int = 8
+    parity: str = "N"
+    stop_bits: int = 1
+
+    @property
+    def bits(self) -> str:
+        """The format in the usual short form, such as 8N1."""
+        return f"{self.data_bits}{self.parity}{self.stop_bits}"
+
+
+class DescriptorWire(ABC):
+    """The common part: a non-blocking descriptor read by the loop into a buffer."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._fd = -1
+        self._buffer = bytearray()
+        self._lost = ""
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Open the channel and put it on the running loop.
+
+        Raises:
+            PortLostError: it cannot be opened.
+        """
+        self._fd = await self._connect()
+        os.set_blocking(self._fd, False)
+        self._lost = ""
+        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    async def write(self, data: bytes) -> None:
+        """Send all bytes, waiting while the line's buffer is full.
+
+        Raises:
+            PortLostError: the channel is gone.
+        """
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                await self._writable()
+            except OSError as error:
+                self._lost = str(error)
+            if self._lost:
+                raise PortLostError(self._name, repr(data), "an open port", self._lost)
+
+    def take(self) -> bytes:
+        """Return and forget what has arrived by now."""
+        if self._fd >= 0:
+            self._readable()
+        taken = bytes(self._buffer)
+        self._buffer.clear()
+        return taken
+
+    async def receive(self, deadline_ns: int) -> bytes:
+        """Return the next bytes, or none at the deadline or when interrupted.
+
+        Raises:
+            PortLostError: the channel is gone.
+        """
+        if not self._buffer and not self._lost and self._clock.now_ns() < deadline_ns:
+            self._waiter = asyncio.get_running_loop().create_future()
+            timer = self._clock.alarm(deadline_ns, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        if self._lost and not self._buffer:
+            raise PortLostError(self._name, "for a reply", "an open port", self._lost)
+        received = bytes(self._buffer)
+        self._buffer.clear()
+        return received
+
+    def interrupt(self) -> None:
+        """Make a `receive` that waits return at once with nothing."""
+        self._wake()
+
+    async def close(self) -> None:
+        """Take the descriptor off the loop and close it; closing twice is allowed."""
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self._fd = -1
+            self._disconnect()
+
+    @abstractmethod
+    async def _connect(self) -> int:
+        """Open the channel and return its descriptor."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close what `_connect` opened."""
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            data, self._lost = b"", str(error)
+        if data:
+            self._buffer += data
+        elif self._at_end():
+            self._lost = self._lost or "closed by the other side"
+            asyncio.get_running_loop().remove_reader(self._fd)
+        self._wake()
+
+    def _at_end(self) -> bool:
+        return True
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            _resolve(self._waiter)
+
+    async def _writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(self._fd, _resolve, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_writer(self._fd)
+
+
+class SerialWire(DescriptorWire):
+    """A serial port, a pty or a pyserial URL such as `socket://host:port`.
+
+    A pseudo-terminal cannot do 7 data bits or parity on Linux; there the line is relaxed to 8N1.
+    """
+
+    def __init__(self, name: str, url: str, settings: LineSettings, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self._url = url
+        self._settings = settings
+        self._serial: serial.SerialBase | None = None
+
+    async def _connect(self) -> int:
+        settings = self._settings
+        if self._url.startswith("/dev/pts/"):
+            settings = LineSettings(settings.baud)
+        try:
+            port = serial.serial_for_url(
+                self._url,
+                baudrate=settings.baud,
+                bytesize=settings.data_bits,
+                parity=settings.parity,
+                stopbits=settings.stop_bits,
+                timeout=0,
+                exclusive=None if "://" in self._url else True,
+            )
+        except (serial.SerialException, ValueError, termios.error) as error:
+            raise PortLostError(
+                self._name, f"to open {self._url}", "a free port", str(error)
+            ) from None
+        self._serial = port
+        return int(port.fileno())
+
+    def _disconnect(self) -> None:
+        if self._serial is not None:
+            self._serial.close()
+            self._serial = None
+
+    def _at_end(self) -> bool:
+        return bool(self._lost) or "://" in self._url
+
+
+class TcpWire(DescriptorWire):
+    """A TCP connection."""
+
+    def __init__(self, name: str, host: str, port: int, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self._address = (host, port)
+        self._socket: socket.socket | None = None
+
+    async def _connect(self) -> int:
+        loop = asyncio.get_running_loop()
+        last = "no address"
+        try:
+            found = await loop.getaddrinfo(*self._address, type=socket.SOCK_STREAM)
+        except OSError as error:
+            found, last = [], str(error)
+        for family, kind, protocol, _, address in found:
+            candidate = socket.socket(family, kind, protocol)
+            candidate.setblocking(False)
+            try:
+                async with asyncio.timeout(5):
+                    await loop.sock_connect(candidate, address)
+            except OSError as error:
+                last = str(error) or "no answer within 5 s"
+                candidate.close()
+                continue
+            candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = candidate
+            return candidate.fileno()
+        where = "{}:{}".format(*self._address)
+        raise PortLostError(self._name, f"to connect to {where}", "a connection", last)
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
+            self._socket = None
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

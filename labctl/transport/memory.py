@@ -1,0 +1,85 @@
+"""The wire to a simulated instrument: bytes at the line's own pace, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+
+from labctl.clock import NS, Clock
+from labctl.transport.simulated import Answering
+
+
+class MemoryWire:
+    """Carries bytes to something that answers bytes; a reply arrives when its last bit would.
+
+    `baud` with 10 bits per byte sets the pace; 0 means no pace (a network).
+    """
+
+    def __init__(self, answering: Answering, clock: Clock, *, baud: int = 9600) -> None:
+        self._answering = answering
+        self._clock = clock
+        self._byte_ns = 10 * NS // baud if baud else 0
+        self._pending: list[tuple[int, int, bytes]] = []
+        self._order = itertools.count()
+        self._fed_ns = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; the replies are scheduled."""
+        begins_ns = max(self._clock.now_ns(), self._fed_ns)
+        self._feed(data, begins_ns + len(data) * self._byte_ns)
+
+    def take(self) -> bytes:
+        """Return and forget what has arrived by now."""
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._fed_ns:
+            self._feed(b"", now_ns)
+        taken = b""
+        while self._pending and self._pending[0][0] <= now_ns:
+            taken += heapq.heappop(self._pending)[2]
+        return taken
+
+    async def receive(self, deadline_ns: int) -> bytes:
+        """Return the next bytes when they arrive, or none at the deadline."""
+        due_ns = self._pending[0][0] if self._pending else deadline_ns
+        due_ns = min(due_ns, deadline_ns)
+        if due_ns > self._clock.now_ns() and not self._clock.try_advance(due_ns):
+            await self._wait(due_ns)
+        if self._pending and self._pending[0][0] <= self._clock.now_ns():
+            return heapq.heappop(self._pending)[2]
+        return b""
+
+    def interrupt(self) -> None:
+        """Make a `receive` that waits return at once with nothing."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def close(self) -> None:
+        """Forget what is on its way."""
+        self._pending.clear()
+
+    def _feed(self, data: bytes, t_ns: int) -> None:
+        self._fed_ns = free_ns = t_ns
+        for delay_ns, chunk in self._answering.feed(data, t_ns):
+            free_ns = self._idle(max(free_ns, t_ns + delay_ns)) + len(chunk) * self._byte_ns
+            heapq.heappush(self._pending, (free_ns, next(self._order), chunk))
+
+    def _idle(self, t_ns: int) -> int:
+        """Return when the line is free for a transmission that would begin at `t_ns`."""
+        for arrival_ns, _, chunk in sorted(self._pending):
+            if arrival_ns - len(chunk) * self._byte_ns <= t_ns < arrival_ns:
+                t_ns = arrival_ns
+        return t_ns
+
+    async def _wait(self, due_ns: int) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        timer = self._clock.alarm(due_ns, self._waiter)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None

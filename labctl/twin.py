@@ -1,0 +1,175 @@
+"""The seam between a rig and its simulated twin: what a twin is built from, and what it offers."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from labctl.capabilities import DeviceSettings, Operator
+
+
+def seed_of(seed: int, name: str) -> int:
+    """Derive the seed of one named stream: adding a device changes no other stream."""
+    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def stream(seed: int, name: str) -> random.Random:
+    """Make the random stream of one component of the world."""
+    return random.Random(seed_of(seed, name))  # noqa: S311 - a simulation, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class TwinDevice:
+    """One instrument of the twin: its kind, line and settings, and what in the world it touches.
+
+    `touches` maps a part of the instrument ("probe", an output, an input, a channel) to a thing
+    of the world: `heater`, `warm`, `flask.T`, `flask.T2`, `stirrer`, `valve.n2`,
+    `valve.vac_rough`, `valve.vac_fine`, `valve.line_1`, `jack`, `fan`, `shutter`, `fine_pump`,
+    `rough_pump`, `flask.P`, `line.P`, `n2_pressure`, `hood_flow`, `button`, `estop`,
+    `syringe.NAME`, `absorbance`, `pl`, `laser`.
+    """
+
+    name: str
+    kind: str
+    port: str
+    settings: DeviceSettings
+    touches: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSyringe:
+    """A loaded syringe and its line; volumes in mL, diameter of the line in mm."""
+
+    device: str
+    reagent: str
+    drawn_ml: float
+    dead_ml: float
+    hold_up_ml: float
+    delivered_fraction: float
+    valve: str = ""
+    warmed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TwinVessel:
+    """The vessel with its mantle; volumes in mL, W, J/K, °C."""
+
+    volume_ml: float
+    mantle_w: float
+    glass_j_k: float
+    ambient_c: float = 22.0
+
+
+@dataclass(frozen=True, slots=True)
+class TwinReagent:
+    """What a reagent is, as the recipe's `is:` writes it, with today's concentration in mol/L."""
+
+    name: str
+    composition: str
+    concentration_mol_l: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSpec:
+    """Everything a simulated world is built from; equal specs give equal worlds."""
+
+    seed: int
+    devices: tuple[TwinDevice, ...]
+    vessel: TwinVessel
+    reagents: tuple[TwinReagent, ...] = ()
+    syringes: tuple[TwinSyringe, ...] = ()
+    baud: Mapping[str, int] = field(default_factory=dict)
+    ambient_mbar: float = 1005.0
+    path_mm: float = 2.0
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How a simulated spectrometer looks: its axis (shape (n,), nm, ascending) and its detector."""
+
+    wavelengths_nm: tuple[float, ...]
+    integration_s: float
+    averages: int
+    boxcar: int
+    max_counts: int
+    dark_counts: float
+    read_noise: float
+
+
+class Plant(Protocol):
+    """The shared physical world as instruments touch it, by name (see `TwinDevice.touches`)."""
+
+    def get(self, thing: str, t_ns: int) -> float:
+        """Return what a sensor at `thing` sees at `t_ns`: °C, mbar, rpm, 0 or 1."""
+        ...
+
+    def put(self, thing: str, value: float, t_ns: int) -> None:
+        """Act on `thing`: W for heaters, rpm, mbar for a pump's setpoint, mW, 0 or 1."""
+        ...
+
+    def move(self, syringe: str, volume_ml: float, t_ns: int) -> float:
+        """Push (or with a negative volume pull) a plunger; return what it moved, in mL."""
+        ...
+
+    def counts(self, which: str, exposure: Exposure, t_ns: int) -> array[int]:
+        """Expose the spectrometer `which` (`absorbance` or `pl`); return counts, shape (n,)."""
+        ...
+
+    def stream(self, name: str) -> random.Random:
+        """Return the random stream of one component; the same name gives the same object."""
+        ...
+
+
+class SimDevice(Protocol):
+    """A simulated instrument: bytes in, bytes out, sans-IO; built as `Kind(TwinDevice, Plant)`.
+
+    The world brings itself to `t_ns`, calling `advance` of every instrument on its way each tick,
+    before any `feed` at that time.
+    """
+
+    def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
+        """Take bytes that arrived at `t_ns`; return (delay in ns, reply) pairs, in order.
+
+        Called with no bytes to collect what the instrument says by itself. Bytes for another
+        address get no answer. Half frames wait; the inter-byte timeout is the protocol's.
+        """
+        ...
+
+    def advance(self, t_ns: int) -> None:
+        """Bring the instrument's own clockwork (control, watchdog, stroke) to `t_ns`.
+
+        Called at least every 250 ms of the world's time, in order.
+        """
+        ...
+
+
+class World(Protocol):
+    """The simulated rig: instruments by port, a person, and the truth for tests and reports."""
+
+    operator: Operator
+
+    def follow(self, now_ns: Callable[[], int]) -> None:
+        """Tell the world where the run's time comes from; the simulated person needs it."""
+        ...
+
+    def line(self, port: str) -> SimDevice:
+        """Return what answers on a port: one instrument, or all that share the line."""
+        ...
+
+    def device(self, name: str) -> SimDevice:
+        """Return one simulated instrument."""
+        ...
+
+    def truth(self, t_ns: int) -> Mapping[str, float]:
+        """Return the plant's true state at `t_ns`, by name with unit."""
+        ...
+
+    def product(self, t_ns: int) -> Mapping[str, float]:
+        """Return what is in the flask: layers, qy, peak_nm at 25 °C and the like."""
+        ...

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from labctl.spectroscopy.absorbance import Detector
+from labctl.spectroscopy.photoluminescence import Excitation, is_flat, luminescence
+
+AXIS = np.linspace(345.0, 1022.0, 2068)
+DARK = np.full(AXIS.size, 500.0)
+LASER = Excitation(wavelength_nm=402.0, power_mw=5.0, integration_s=0.2, absorbance_au=0.8)
+
+
+def band(height=8000.0, peak_nm=612.0, fwhm_nm=45.0, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = height * np.exp(-4.0 * math.log(2.0) * ((AXIS - peak_nm) / fwhm_nm) ** 2)
+    laser = 60_000.0 * np.exp(-0.5 * ((AXIS - 402.0) / 1.0) ** 2)
+    return np.round(DARK + shape + laser + 8.0 * rng.standard_normal(AXIS.size))
+
+
+def test_peak_width_and_area_of_a_gaussian_band():
+    found = luminescence(AXIS, band(), DARK, LASER)
+    assert found.quality == "GOOD"
+    assert found.peak_nm == pytest.approx(612.0, abs=0.3)
+    assert found.width_nm == pytest.approx(45.0, abs=0.7)
+    closed_form = 8000.0 * 45.0 * math.sqrt(math.pi / (4.0 * math.log(2.0)))
+    assert found.area == pytest.approx(closed_form, rel=0.01)
+
+
+def test_absorbed_photons_of_one_millijoule_at_402_nm():
+    # h c / 402 nm = 4.941e-19 J, so 1 mJ is 2.0237e15 photons; all of it absorbed at A = 10.
+    full = Excitation(402.0, 5.0, 0.2, 10.0)
+    assert full.absorbed_photons == pytest.approx(2023.7, rel=1e-4)
+    assert LASER.absorbed_photons / full.absorbed_photons == pytest.approx(1.0 - 10**-0.8)
+
+
+def test_area_per_photon_does_not_know_power_nor_time():
+    bright = luminescence(AXIS, band(8000.0), DARK, LASER)
+    double = Excitation(402.0, 10.0, 0.2, 0.8)
+    twice = luminescence(AXIS, band(16_000.0), DARK, double)
+    assert twice.area_per_photon == pytest.approx(bright.area_per_photon, rel=0.01)
+
+
+def test_sigma_is_the_scatter_of_repeats():
+    found = [luminescence(AXIS, band(seed=i), DARK, LASER, Detector()) for i in range(40)]
+    scatter = np.std([f.area for f in found])
+    sigma = found[0].sigma_per_photon * LASER.absorbed_photons
+    # These spectra have readout noise only; sigma also holds the shot noise of the band.
+    assert 0.5 * sigma < scatter < 1.3 * sigma
+
+
+def test_a_saturated_band_is_bad_but_a_saturated_laser_line_is_not():
+    assert luminescence(AXIS, band(70_000.0), DARK, LASER).flags == ("saturated",)
+    counts = band()
+    counts[np.abs(AXIS - 402.0) < 2.0] = 65_535.0
+    assert luminescence(AXIS, counts, DARK, LASER).quality == "GOOD"
+
+
+def test_no_light_is_dark():
+    assert luminescence(AXIS, band(0.0), DARK, LASER).flags == ("dark",)
+
+
+def test_without_absorption_there_is_no_area_per_photon():
+    found = luminescence(AXIS, band(), DARK, Excitation(402.0, 5.0, 0.2, 0.001))
+    assert found.flags == ("not_absorbed",)
+    assert math.isnan(found.area_per_photon)
+
+
+def test_counts_that_are_no_numbers_are_bad():
+    counts = band()
+    counts[1000] = math.nan
+    assert luminescence(AXIS, counts, DARK, LASER).flags == ("invalid",)
+
+
+TIME = np.arange(0.0, 900.0, 30.0)
+
+
+def areas(course, noise=0.004, seed=0):
+    rng = np.random.default_rng(seed)
+    return course * (1.0 + noise * rng.standard_normal(TIME.size))
+
+
+def test_a_settled_area_is_flat():
+    flat = [
+        is_flat(TIME, areas(np.full(TIME.size, 5.0), seed=i), np.full(30, 0.02)) for i in range(50)
+    ]
+    assert sum(flat) >= 48
+
+
+@pytest.mark.parametrize("per_hour", [-1.0, -0.3, 0.3, 1.0])
+def test_a_moving_area_is_never_flat(per_hour):
+    course = 5.0 * (1.0 + per_hour * TIME / 3600.0)
+    assert not any(is_flat(TIME, areas(course, seed=i), np.full(30, 0.02)) for i in range(50))
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        np.full(30, 5.0),
+        np.full(30, math.nan),
+        np.zeros(30),
+        np.linspace(-5.0, -5.1, 30),
+        5.0 + np.where(np.arange(30) > 15, 0.4, 0.0) + 0.01 * (-1.0) ** np.arange(30),
+        5.0 + 0.8 * (-1.0) ** np.arange(30),
+    ],
+    ids=["constant", "missing", "dead", "negative", "step", "noisy"],
+)
+def test_doubtful_series_are_never_flat(series):
+    assert not is_flat(TIME, series, np.full(30, 0.02))
+
+
+def test_few_or_short_series_are_never_flat():
+    settled = areas(np.full(30, 5.0))
+    assert not is_flat(TIME[:8], settled[:8], np.full(8, 0.02))
+    assert not is_flat(TIME / 10.0, settled, np.full(30, 0.02))
+    assert not is_flat(TIME[::-1], settled, np.full(30, 0.02))

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labctl.errors import UsageError
+from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings
+
+SOUND = [
+    "clean", "noisy", "fast", "slow", "small shift", "biexponential", "stretched", "second order",
+    "delayed onset", "blue then red", "lamp drift", "bubbles", "ramp, overshoot", "PID ripple",
+    "40 % missing", "irregular", "20-45 s sampling", "sigma 3x too small", "no sigma",
+    "step artefact", "second rise, hold", "stirrer stop, hold", "NaN, inf, 0 frames",
+]  # fmt: skip
+NEVER = ["parabolic, never", "slow tail, never", "no reaction", "dead constant", "clamped"]
+
+
+def watch(scenario, detector=None):
+    """Feed a scenario until it is declared saturated; give that time (inf) and the last verdict."""
+    detector = detector or SaturationDetector()
+    verdict = None
+    for row in scenario.samples:
+        verdict = detector.update(*row)
+        if verdict.state == "saturated":
+            return row[0], verdict
+    return math.inf, verdict
+
+
+@pytest.mark.parametrize("family", SOUND)
+def test_a_reaction_is_never_declared_over_before_it_is(scenarios, family):
+    case = scenarios.build(family, seed=11)
+    declared_s, _ = watch(case)
+    assert declared_s >= case.settled_s
+
+
+@pytest.mark.parametrize("family", NEVER)
+def test_what_must_never_fire_never_fires(scenarios, family):
+    declared_s, verdict = watch(scenarios.build(family, seed=11))
+    assert math.isinf(declared_s)
+    if family == "no reaction":
+        assert verdict.state == "no_reaction"
+    if family in {"dead constant", "clamped"}:
+        assert verdict.state == "fault"
+        assert "exactly" in verdict.reason or "scatters" in verdict.reason
+
+
+@pytest.mark.parametrize("family", ["clean", "slow", "PID ripple", "bubbles", "ZnS stage II"])
+def test_a_finished_reaction_is_declared_within_the_run(scenarios, family):
+    for seed in (21, 22):
+        case = scenarios.build(family, seed)
+        declared_s, verdict = watch(case)
+        assert case.settled_s <= declared_s < 5400.0
+        assert verdict.probability > 0.999
+        low, high = verdict.interval_nm
+        assert low <= verdict.remaining_nm <= high
+        assert abs(verdict.slope_nm_min) < 0.1
+        assert verdict.shift_nm == pytest.approx(case.samples[-1][1] - 580.0, abs=4.0)
+
+
+def settled(detector, level_nm=590.0, start_s=0.0, length_s=2400.0, sigma=0.05, seed=0, **known):
+    """Feed a plateau; give the first time of `saturated`, or infinity, and the last verdict."""
+    rng = np.random.default_rng(seed)
+    verdict = None
+    for t_s in np.arange(start_s, start_s + length_s, 10.0):
+        peak = level_nm + sigma * rng.standard_normal()
+        verdict = detector.update(t_s, peak, sigma, 250.0, **known)
+        if verdict.state == "saturated":
+            return t_s, verdict
+    return math.inf, verdict
+
+
+def test_a_shift_that_happened_before_the_plateau_counts_from_the_baseline():
+    detector = SaturationDetector()
+    detector.set_baseline(575.0, 0.4)
+    declared_s, verdict = settled(detector)
+    assert declared_s < 1800.0
+    assert verdict.shift_nm == pytest.approx(15.0, abs=0.2)
+    assert verdict.shift_sd_nm == pytest.approx(0.4, rel=0.1)
+
+
+def test_without_a_baseline_a_plateau_is_no_reaction():
+    declared_s, verdict = settled(SaturationDetector())
+    assert math.isinf(declared_s)
+    assert verdict.state == "no_reaction"
+
+
+def test_a_shift_within_the_band_of_the_correction_is_a_doubt():
+    detector = SaturationDetector()
+    detector.set_baseline(587.0, 3.1)
+    declared_s, verdict = settled(detector)
+    assert math.isinf(declared_s)
+    assert verdict.state == "changing"
+    assert "does not prove" in verdict.reason
+
+
+def test_a_plateau_must_last_as_long_as_asked():
+    plain, patient = SaturationDetector(), SaturationDetector(SaturationSettings(min_plateau_s=600))
+    for detector in (plain, patient):
+        detector.set_baseline(575.0, 0.1)
+    first, _ = settled(plain)
+    second, _ = settled(patient)
+    assert 550.0 <= second - first <= 700.0
+
+
+def test_a_hold_is_never_a_plateau_and_the_time_before_it_does_not_count():
+    detector = SaturationDetector()
+    detector.set_baseline(575.0, 0.1)
+    declared_s, verdict = settled(detector, hold=True)
+    assert math.isinf(declared_s)
+    assert "hold" in verdict.reason
+    declared_s, _ = settled(detector, start_s=2400.0)
+    assert declared_s >= 2400.0 + 180.0
+
+
+def test_a_ramp_is_never_a_plateau():
+    detector = SaturationDetector()
+    detector.set_baseline(575.0, 0.1)
+    rng = np.random.default_rng(4)
+    for t_s in np.arange(0.0, 3000.0, 10.0):
+        peak = 590.0 + 0.05 * rng.standard_normal()
+        verdict = detector.update(t_s, peak, 0.05, 120.0 + t_s / 12.0)
+        assert verdict.state == "collecting"
+    assert "temperature" in verdict.reason
+
+
+@pytest.mark.parametrize("bad_c", [math.nan, math.inf, 4000.0])
+def test_an_unknown_temperature_is_a_doubt_and_then_a_fault(bad_c):
+    detector = SaturationDetector()
+    detector.set_baseline(575.0, 0.1)
+    states = [
+        detector.update(10.0 * i, 590.0 + 0.05 * (-1) ** i, 0.05, bad_c).state for i in range(200)
+    ]
+    assert set(states) == {"collecting", "fault"}
+    assert states[-1] == "fault"
+
+
+def test_a_doubtful_frame_after_saturation_is_not_saturated():
+    detector = SaturationDetector()
+    detector.set_baseline(575.0, 0.1)
+    declared_s, _ = settled(detector)
+    assert detector.update(declared_s + 10.0, math.nan, 0.05, 250.0).state == "collecting"
+
+
+def test_missing_frames_become_a_fault():
+    detector = SaturationDetector()
+    detector.update(0.0, 580.0, 0.1, 200.0)
+    verdicts = [detector.update(10.0 * i, math.nan, math.nan, 200.0) for i in range(1, 60)]
+    assert verdicts[-1].state == "fault"
+    assert "no usable peak" in verdicts[-1].reason
+
+
+def test_aliquots_every_five_minutes_are_enough():
+    rng = np.random.default_rng(5)
+    detector = SaturationDetector()
+    detector.set_baseline(580.0, 0.5)
+    declared_s = math.inf
+    for t_s in np.arange(0.0, 4 * 3600.0, 300.0):
+        peak = 580.0 - 15.0 * math.expm1(-t_s / 900.0) + 0.1 * rng.standard_normal()
+        if detector.update(t_s, peak, 0.1).state == "saturated":
+            declared_s = t_s
+            break
+    assert 900.0 * math.log(30.0) < declared_s < 4 * 3600.0
+
+
+def test_a_clock_that_jumps_back_and_forth_saturates_nothing_early(scenarios):
+    for seed in range(31, 33):
+        case = scenarios.build("clock jump", seed)
+        detector = SaturationDetector()
+        for index, row in enumerate(case.samples):
+            if detector.update(*row).state == "saturated":
+                assert 10.0 * index >= case.settled_s
+                break
+        else:
+            pytest.fail("never fired")
+
+
+def test_the_evidence_is_plain_json():
+    detector = SaturationDetector()
+    first = json.loads(json.dumps(detector.update(0.0, 580.0, 0.1, 200.0).evidence()))
+    assert first["state"] == "collecting"
+    assert first["remaining_nm"] is None
+    detector.set_baseline(575.0, 0.1)
+    _, verdict = settled(detector, start_s=10.0)
+    later = json.loads(json.dumps(verdict.evidence(), allow_nan=False))
+    assert len(later["interval_nm"]) == 2
+    assert later["n"] >= 8
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"delta_nm": 0.0}, {"tau_max_s": 1.0}, {"alpha": 0.5}, {"min_shift_nm": math.nan}]
+)
+def test_settings_that_no_reaction_can_meet_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        SaturationSettings(**wrong)
+
+
+def test_an_update_costs_well_under_a_millisecond(scenarios):
+    case = scenarios.build("parabolic, never", 1)
+    detector = SaturationDetector()
+    begin = time.process_time_ns()
+    for row in case.samples:
+        detector.update(*row)
+    assert (time.process_time_ns() - begin) / len(case.samples) < 1e6
+
+
+ANY = st.floats()
+PEAK = st.one_of(ANY, st.floats(575.0, 585.0), st.just(580.0))
+TIMES = st.one_of(ANY, st.floats(0.0, 1e4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            TIMES,
+            PEAK,
+            st.one_of(st.none(), ANY, st.just(0.1)),
+            st.one_of(st.none(), ANY, st.just(200.0)),
+            st.booleans(),
+            st.one_of(st.none(), PEAK),
+        ),
+        max_size=80,
+    ),
+    baseline=st.tuples(ANY, ANY),
+)
+def test_no_input_raises(rows, baseline):
+    detector = SaturationDetector()
+    detector.set_baseline(*baseline)
+    for row in rows:
+        assert 0.0 <= detector.update(*row).probability <= 1.0
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    steps=st.lists(st.floats(1e-3, 600.0), min_size=40, max_size=120),
+    seed=st.integers(0, 2**32 - 1),
+    sigma=st.sampled_from([None, 1e-300, 1e-6, 0.1, 40.0]),
+)
+def test_no_sampling_raises_and_growth_is_never_saturated(steps, seed, sigma):
+    rng = np.random.default_rng(seed)
+    detector = SaturationDetector()
+    t_s = 0.0
+    for step in steps:
+        t_s += step
+        peak = 580.0 + t_s / 120.0 + 0.05 * rng.standard_normal()
+        assert detector.update(t_s, min(peak, 1400.0), sigma, 200.0).state != "saturated"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from labctl.spectroscopy.temperature import (
+    NOMINAL,
+    Coefficient,
+    CoefficientLearner,
+    gap_shift_ev,
+    to_25c,
+    to_hot,
+)
+
+
+@pytest.mark.parametrize(
+    ("temperature_c", "mev"),
+    [(25, 0.0), (120, -30.9), (200, -57.8), (250, -74.9), (280, -85.2), (320, -99.0)],
+)
+def test_the_gap_moves_as_the_paper_tables_it(temperature_c, mev):
+    assert 1e3 * gap_shift_ev(temperature_c) == pytest.approx(mev, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("cold_nm", "temperature_c", "hot_nm"),
+    [(470, 120, 475.6), (470, 260, 484.4), (580, 120, 588.5), (580, 200, 596.1), (580, 320, 608.2)],
+)
+def test_hot_peaks_read_as_the_paper_tables_them(cold_nm, temperature_c, hot_nm):
+    assert to_hot(cold_nm, temperature_c) == pytest.approx(hot_nm, abs=0.06)
+    assert to_25c(hot_nm, temperature_c).peak_nm == pytest.approx(cold_nm, abs=0.06)
+
+
+@pytest.mark.parametrize(("temperature_c", "slope"), [(25, -0.318), (200, -0.339), (250, -0.343)])
+def test_the_slope_is_that_of_bulk_inp(temperature_c, slope):
+    assert NOMINAL.mev_per_k(temperature_c) == pytest.approx(slope, abs=6e-4)
+
+
+def test_the_band_is_a_quarter_of_the_correction():
+    corrected = to_25c(601.05, 250.0)
+    assert corrected.band_nm == pytest.approx(0.25 * (601.05 - corrected.peak_nm), rel=0.05)
+
+
+def test_no_peak_stays_no_peak():
+    assert math.isnan(to_25c(math.nan, 200.0).peak_nm)
+
+
+def cooled(scale=1.2, reaction_nm_min=0.0, span_c=(200.0, 120.0), noise_nm=0.08, seed=1):
+    """Two minutes hot, 4 K/min down, two minutes cold: the ramp of the recipe with its settling."""
+    rng = np.random.default_rng(seed)
+    learner = CoefficientLearner()
+    high, low = span_c
+    minutes = (high - low) / 4.0
+    for t_s in np.arange(0.0, 60.0 * (minutes + 4.0), 10.0):
+        temperature = min(high, max(low, high - 4.0 * (t_s / 60.0 - 2.0)))
+        peak = to_hot(580.0, temperature, Coefficient(scale=scale))
+        peak += reaction_nm_min * t_s / 60.0 + noise_nm * rng.standard_normal()
+        learner.add(t_s, temperature, peak, noise_nm)
+    return learner.result()
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
+def test_a_cool_down_teaches_the_coefficient(scale):
+    results = [cooled(scale, seed=seed) for seed in range(20)]
+    assert all(r.source == "learnt" for r in results)
+    errors = [(r.scale - scale) / r.sigma for r in results]
+    assert max(map(abs, errors)) < 4.0
+    assert all(r.sigma < 0.06 for r in results)
+
+
+def test_a_reaction_during_the_cool_down_keeps_the_nominal_value():
+    result = cooled(reaction_nm_min=0.15)
+    assert result.source == "nominal"
+    assert "drift" in result.reason
+    assert (result.scale, result.sigma) == (1.0, 0.25)
+
+
+def test_too_little_cooling_keeps_the_nominal_value():
+    result = cooled(span_c=(140.0, 120.0))
+    assert result.source == "nominal"
+    assert "20 K" in result.reason
+
+
+def test_too_few_peaks_keep_the_nominal_value():
+    learner = CoefficientLearner()
+    for i in range(5):
+        learner.add(i, 200.0 - 20.0 * i, 590.0 - i, 0.1)
+    assert "only 5 peaks" in learner.result().reason
+
+
+def test_peaks_that_do_not_follow_temperature_keep_the_nominal_value():
+    rng = np.random.default_rng(2)
+    learner = CoefficientLearner()
+    for i in range(60):
+        learner.add(10.0 * i, 200.0 - i, 590.0 + 3.0 * rng.standard_normal(), 0.1)
+    assert learner.result().source == "nominal"
+
+
+def test_one_that_moves_the_wrong_way_is_not_plausible():
+    assert "plausible" in cooled(scale=-1.0).reason
+
+
+def test_senseless_rows_are_passed_over():
+    learner = CoefficientLearner()
+    for row in [(0, math.nan, 590, 0.1), (1, 200, math.inf, 0.1), (2, 200, 590, 0.0)]:
+        learner.add(*row)
+    assert learner.result().points == 0

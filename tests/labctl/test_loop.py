@@ -1,0 +1,120 @@
+"""Virtual time jumps exactly, names who is stuck, and lets nothing else decide the order."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import signal
+
+import pytest
+
+from labctl.clock import NS, Priority, VirtualClock
+from labctl.errors import DeadlockError
+from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
+
+START = dt.datetime(2025, 11, 3, 9)
+
+
+def test_ten_hours_of_sleeps_end_at_exactly_ten_hours():
+    async def main(loop: VirtualLoop) -> int:
+        clock = VirtualClock(loop, START)
+        for n in range(36_000):
+            await clock.sleep_until((n + 1) * NS)
+        return clock.now_ns()
+
+    assert run_virtual(main) == 36_000 * NS
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_order_and_times_do_not_depend_on_inline_advance(inline):
+    log = []
+
+    async def ticker(clock: VirtualClock, name: str, period_ns: int) -> None:
+        for n in range(1, 50):
+            await clock.sleep_until(n * period_ns)
+            log.append((clock.now_ns(), name))
+
+    async def main(loop: VirtualLoop) -> None:
+        loop.inline = inline
+        clock = VirtualClock(loop, START)
+        async with asyncio.TaskGroup() as group:
+            for name, period in (("a", 3 * NS), ("b", 5 * NS), ("c", 7 * NS)):
+                group.create_task(ticker(clock, name, period))
+
+    run_virtual(main)
+    times = [t for t, _ in log]
+    assert times == sorted(times)
+    assert sorted(log) == sorted(
+        [(n * p * NS, name) for name, p in (("a", 3), ("b", 5), ("c", 7)) for n in range(1, 50)]
+    )
+
+
+def test_one_instant_goes_trip_operator_command_poll():
+    order = []
+
+    async def main(loop: VirtualLoop) -> None:
+        for priority in (Priority.POLL, Priority.COMMAND, Priority.TRIP, Priority.OPERATOR):
+            loop.call_at_ns(NS, order.append, priority, priority=priority)
+        await VirtualClock(loop, START).sleep_until(2 * NS)
+
+    run_virtual(main)
+    assert order == sorted(Priority)
+
+
+def test_a_run_in_which_everyone_waits_says_who():
+    async def main(loop: VirtualLoop) -> None:
+        async def never() -> None:
+            await loop.create_future()
+
+        await asyncio.create_task(never(), name="step hf")
+
+    with pytest.raises(DeadlockError, match=r"nothing scheduled; waiting: .*step hf"):
+        run_virtual(main)
+
+
+def test_asyncio_timeout_fires_in_virtual_time():
+    async def main(loop: VirtualLoop) -> float:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3600):
+                await loop.create_future()
+        return loop.time()
+
+    assert run_virtual(main) == 3600.0
+
+
+def test_threads_are_refused():
+    async def main(loop: VirtualLoop) -> None:
+        with pytest.raises(RuntimeError, match="inbox"):
+            loop.run_in_executor(None, print)
+
+    run_virtual(main)
+
+
+def test_sigint_becomes_a_message_at_full_speed():
+    inbox = Inbox()
+    got = []
+
+    async def main(loop: VirtualLoop) -> None:
+        inbox.receiver(got.append)
+        clock = VirtualClock(loop, START)
+        for n in range(200_000):
+            if n == 1000:
+                os.kill(os.getpid(), signal.SIGINT)
+            if got:
+                return
+            await clock.sleep_until((n + 1) * NS)
+
+    run_virtual(main, inbox=inbox)
+    assert isinstance(got[0], Interrupt)
+
+
+def test_a_pace_holds_virtual_time_back():
+    async def main(loop: VirtualLoop) -> None:
+        await VirtualClock(loop, START).sleep_until(2 * NS)
+
+    import time
+
+    before = time.perf_counter()  # noqa: TID251 - the pace is measured in wall time
+    run_virtual(main, speed=20)
+    assert time.perf_counter() - before >= 0.095  # noqa: TID251 - same
