@@ -178,6 +178,10 @@ class Bench(Protocol):
         """Return the latest good reading of a signal, in its canonical unit, or None."""
         ...
 
+    async def measure(self, signal: str) -> float | None:
+        """Return a signal now, having a person read it off where no device does."""
+        ...
+
     def bounds(self, signal: str) -> tuple[float, float] | None:
         """Return between what a signal lies: a gauge below its trusted range tells only that."""
         ...

@@ -23,6 +23,11 @@ class Bus:
         """Add a listener; it gets every later message."""
         self._listeners.append(listener)
 
+    @property
+    def listened(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
     def publish(self, message: Message) -> None:
         """Give a message to all listeners, in the order they subscribed."""
         for listener in tuple(self._listeners):

@@ -174,8 +174,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     >>> nearest("degass", ["degas", "ramp"])
     "; did you mean 'degas'?"
+    >>> nearest("Zn", ["S", "ZN"])
+    "; did you mean 'ZN'?"
     >>> nearest("zzz", ["degas"])
     ''
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    folded = {word.casefold(): word for word in known}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.55)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""

@@ -52,9 +52,9 @@ def _range_reader(dimension: str) -> Callable[[object], object]:
 
 
 def _schema(dimension: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "description": f"a {dimension}, e.g. {example}", "examples": [example]}
-    )
+    article = "an" if dimension[0] in "aeiou" else "a"
+    said = f"{article} {dimension}, e.g. {example}"
+    return WithJsonSchema({"type": "string", "description": said, "examples": [example]})
 
 
 Temperature = Annotated[

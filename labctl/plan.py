@@ -156,8 +156,8 @@ def _loads_meet(recipe: Recipe, batch: LoadedBatch, rig: LoadedRig) -> Iterator[
             yield mark.finding("batch.not_loaded", message)
             continue
         row = loads[name]
-        if row.pump and not isinstance(rig.model.devices.get(row.pump), PumpEntry):
-            pumps = [n for n, e in rig.model.devices.items() if isinstance(e, PumpEntry)]
+        pumps = [n for n, e in rig.model.devices.items() if isinstance(e, PumpEntry)]
+        if row.pump and pumps and row.pump not in pumps:
             message = f"{name} is in {row.pump!r}, which is no pump of {rig.model.name}"
             mark = document.mark(("loads", name, "pump"))
             yield mark.finding("batch.unknown_pump", message + nearest(row.pump, pumps))

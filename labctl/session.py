@@ -10,7 +10,6 @@ from pathlib import Path
 
 from labctl.bus import Bus
 from labctl.capabilities import Operator
-from labctl.check import check
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
@@ -18,34 +17,34 @@ from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
 from labctl.engine.run import Run
 from labctl.engine.signals import Signals
-from labctl.errors import ExitCode, Finding, FindingsError, RefusedError, Severity
+from labctl.errors import ExitCode
 from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
-from labctl.plan import Plan, plan
-from labctl.recipe.load import load_recipe
+from labctl.plan import Plan
+from labctl.prepare import Request, prepare, refusal
 from labctl.record import Assumed, Lot, Record, RunMeta, open_run, summary
 from labctl.record.rows import Json
-from labctl.registry import build_world, bundled_rig, line_baud
-from labctl.rig.batch import load_batch
-from labctl.rig.load import load_rig
+from labctl.registry import build_world, line_baud
 from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.opening import OpenRig, WireMaker
 from labctl.rig.twinning import twin_of
-from labctl.source import Mark
 from labctl.transport import Wire
 from labctl.transport.memory import MemoryWire
 from labctl.twin import TwinSpec, World
 
+__all__ = [
+    "Request",
+    "Result",
+    "conduct",
+    "dry_run",
+    "exit_code",
+    "memory_wires",
+    "meta_of",
+    "prepare",
+    "refusal",
+    "twin_spec",
+]
+
 Watcher = Callable[[Run], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for: the recipe with its choices, on which rig, with which batch sheet."""
-
-    recipe: Path
-    rig: Path | None = None
-    batch: Path | None = None
-    settings: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +57,20 @@ class Result:
     reason: str
 
 
-def prepare(request: Request) -> tuple[Plan, list[Finding]]:
-    """Load, bind and check; return the plan and every finding that is no error.
-
-    Raises:
-        FindingsError: at least one error in recipe, rig or batch.
-        UsageError: a setting that is not allowed.
-    """
-    recipe = load_recipe(request.recipe, request.settings)
-    rig = load_rig(request.rig or bundled_rig())
-    batch = load_batch(request.batch or _beside(request.recipe))
-    planned = plan(recipe, rig, batch)
-    findings = check(planned)
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        raise FindingsError(findings)
-    return planned, findings
-
-
 def dry_run(
     planned: Plan,
     *,
     seed: int = 1,
     speed: float | None = None,
     runs: Path,
-    operator: Operator | None = None,
+    asks: Callable[[Operator], Operator] | None = None,
     watch: Watcher | None = None,
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
-    `speed` is a factor of real time, None for as fast as it goes; `operator` answers instead of the
-    simulated person; `watch` is given the run before it starts.
+    `speed` is a factor of real time, None for as fast as it goes; `asks` puts
+    somebody between the run and the simulated person, whose hands do the work in any case; `watch`
+    is given the run before it starts.
     """
     world = build_world(twin_spec(planned, seed))
     inbox = Inbox()
@@ -98,7 +81,8 @@ def dry_run(
         clock = VirtualClock(loop, planned.batch.model.date)
         world.follow(clock.now_ns)
         wires = memory_wires(planned.rig, world, clock)
-        rig = OpenRig(planned.rig, operator or world.operator, wires, clock)
+        operator = world.operator if asks is None else asks(world.operator)
+        rig = OpenRig(planned.rig, operator, wires, clock)
         record = Record.create(directory, meta_of(planned, seed, directory.name), durable=False)
         try:
             return await conduct(
@@ -171,7 +155,8 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
         kinds = [device.kind for device in rig.model.devices.values() if device.port == name]
         networked = bool(entry.tcp or entry.visa)
         baud = 0 if networked else entry.baud or max(map(line_baud, kinds), default=0)
-        return MemoryWire(world.line(name), clock, baud=baud)
+        listens = world.speaks(name)
+        return MemoryWire(world.line(name), clock, baud=baud, listens=listens)
 
     return make
 
@@ -224,39 +209,3 @@ def exit_code(outcome: str, *, interrupted: bool) -> ExitCode:
 def _received(executor: Executor, message: object) -> None:
     if isinstance(message, Interrupt):
         executor.interrupt()
-
-
-def _beside(recipe: Path) -> Path:
-    """Return the batch sheet that lies beside a recipe.
-
-    Raises:
-        FindingsError: there is none.
-    """
-    beside = recipe.with_name(f"{recipe.name.removesuffix('.yaml')}.batch.yaml")
-    if not beside.exists():
-        message = (
-            f"has no batch sheet beside it ({beside.name}); name today's with --batch, "
-            "or copy one from recipes/ and fill in lots and volumes"
-        )
-        raise FindingsError([Mark(str(recipe)).finding("batch.missing", message)])
-    return beside
-
-
-def refusal(error: RefusedError) -> dict[str, Json]:
-    """Return the findings object that goes with exit 2."""
-    found = error.findings if isinstance(error, FindingsError) else ()
-    rows: list[Json] = [
-        {
-            "rule": f.rule,
-            "severity": f.severity.value,
-            "file": f.file,
-            "line": f.line,
-            "column": f.column,
-            "message": f.message,
-        }
-        for f in found
-    ]
-    if not rows:
-        rows = [{"rule": "usage", "severity": "error", "file": "", "line": 0, "column": 0,
-                 "message": str(error)}]  # fmt: skip
-    return {"findings": rows}

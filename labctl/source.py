@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000
 _TOO_DEEP = re.compile(r"(?m)^[ \-?:]{200,}|[\[{][\s\[{]{60,}")
-_MAX_FLOW_DEPTH = 60
+_MAX_DEPTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def compose(text: str, file: str = "<text>") -> Document:
     Raises:
         FindingsError: empty, not YAML, too deep, too many nodes, or a duplicate key.
     """
-    if _TOO_DEEP.search(text) or _flow_depth(text) > _MAX_FLOW_DEPTH:
-        message = f"is nested deeper than {_MAX_FLOW_DEPTH} levels"
+    if _TOO_DEEP.search(text) or _flow_depth(text) > _MAX_DEPTH:
+        message = f"is nested deeper than {_MAX_DEPTH} levels"
         raise FindingsError([Mark(file).finding("file.too_deep", message)])
     try:
         root = yaml.compose(text, Loader=_LOADER)
@@ -193,6 +193,9 @@ class _Builder:
         if self._count > MAX_NODES:
             message = f"has more than {MAX_NODES} parts once its aliases are followed"
             raise FindingsError([mark.finding("file.too_many_parts", message)])
+        if len(place) > _MAX_DEPTH:
+            message = f"is nested deeper than {_MAX_DEPTH} levels"
+            raise FindingsError([mark.finding("file.too_deep", message)])
         self._document.values[place] = mark
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
@@ -230,7 +233,7 @@ def _explain(
     """Say a pydantic error as a sentence with a place; its own wording never reaches a user."""
     loc = details["loc"]
     where = (*place, *_real(loc, document, place))
-    name = ".".join(str(part) for part in where[-2:]) or "the file"
+    name = ".".join([part for part in where if isinstance(part, str)][-2:]) or "the file"
     kind = details["type"]
     if kind == "extra_forbidden":
         known = _known_keys(model, loc[:-1])

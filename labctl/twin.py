@@ -162,6 +162,10 @@ class World(Protocol):
         """Return what answers on a port: one instrument, or all that share the line."""
         ...
 
+    def speaks(self, port: str) -> bool:
+        """Say whether anything on a port may speak unasked, and must be listened to."""
+        ...
+
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument."""
         ...

@@ -234,14 +234,14 @@ def show_duration(seconds: float) -> str:
 def spelling(unit: str) -> str:
     """Bring the spellings people type to the one of the table.
 
-    >>> spelling("C/min"), spelling("degC"), spelling("ul"), spelling("umol/L")
+    >>> spelling("°C/min"), spelling("degC"), spelling("ul"), spelling("umol/L")
     ('K/min', '°C', 'µL', 'µmol/L')
     """
     text = unit.replace("\u03bc", "\u00b5")
     if text in _SPELLINGS:
         return _SPELLINGS[text]
     head, slash, tail = text.partition("/")
-    if slash and _SPELLINGS.get(head) == "°C":
+    if slash and _SPELLINGS.get(head, head) == "°C":
         return f"K/{tail}"
     if head in {"ul", "uL", "µl", "ml", "l"}:
         head = {"ml": "mL", "l": "L"}.get(head, "µL")

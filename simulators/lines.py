@@ -18,7 +18,7 @@ class SharedLine:
         self._devices = tuple(devices)
 
     def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
-        """Let all hear bytes that arrived at `t_ns`; return (delay in ns, reply), in their order."""
+        """Let all hear what arrived at `t_ns`; return (delay in ns, reply), in their order."""
         return [reply for device in self._devices for reply in device.feed(data, t_ns)]
 
     def advance(self, t_ns: int) -> None:

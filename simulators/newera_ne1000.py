@@ -39,6 +39,8 @@ class SimNe1000:
     stalls the motor.
     """
 
+    SPEAKS = True
+
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.address = device.settings.address
         self.ignore_next = False

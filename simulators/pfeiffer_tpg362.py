@@ -66,6 +66,8 @@ PIRANI = Gauge("TPR/PCR", 5e-4, 1000.0, 0.0, 0.01, logarithmic=True)
 class SimTpg362:
     """The controller with its gauges; set `force[input] = status` to break a gauge."""
 
+    SPEAKS = True
+
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.force: dict[int, int] = {}
         self.unit = 0

@@ -84,6 +84,11 @@ class RigWorld:
             raise UnknownNameError("port", port, {row.port for row in self.spec.devices})
         return _Line(self, tuple(self._devices[name] for name in sorted(on_port)))
 
+    def speaks(self, port: str) -> bool:
+        """Say whether anything on a port may speak unasked, and must be listened to."""
+        on_port = [self._devices[row.name] for row in self.spec.devices if row.port == port]
+        return any(getattr(device, "SPEAKS", False) for device in on_port)
+
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument.
 

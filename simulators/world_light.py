@@ -33,7 +33,7 @@ CUVETTE_MM: Final = 10.0
 DILUTED_INTO_ML: Final = 3.0
 _CUVETTE_LASER_MW: Final = 5.0
 _CUVETTE: Final = Detector(
-    np.linspace(350.0, 950.0, 1201), integration_s=0.1, averages=10, read_noise=4.0
+    np.linspace(350.0, 950.0, 1201), integration_s=0.1, averages=100, read_noise=4.0
 )
 _CUVETTE_MODEL: Final = OpticsModel(stray=2e-4, drift_per_h=0.0, wavelength_offset_nm=0.0)
 

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--rig"):
         return
     for item in items:
-        if "rig" in item.keywords:
+        if item.get_closest_marker("rig"):
             item.add_marker(pytest.mark.skip(reason="drives real hardware; needs --rig"))
 
 

@@ -22,6 +22,7 @@ RULES: dict[str, Rule] = {
     "order.reference": order.reference,
     "order.vacuum_after_hf": order.vacuum_after_hf,
     "people.unattended": people.unattended,
+    "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
 }
 

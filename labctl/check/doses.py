@@ -28,7 +28,7 @@ def beyond_syringe(plan: Plan) -> Iterator[Finding]:
             yield plan.recipe.document.mark(place).finding("doses.beyond_syringe", message)
     for name, row in plan.batch.model.loads.items():
         load = plan.scene.loads[name]
-        if row.pump and row.drawn > load.syringe_ml:
+        if load.pump and row.drawn > load.syringe_ml:
             message = (
                 f"{name}: {show(row.drawn, 'volume')} cannot be drawn into the "
                 f"{show(load.syringe_ml, 'volume')} syringe of {row.pump}"

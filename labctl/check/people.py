@@ -25,6 +25,15 @@ def unattended(plan: Plan) -> Iterator[Finding]:
             yield mark.finding("people.unattended", message, Severity.WARNING)
 
 
+def by_hand(plan: Plan) -> Iterator[Finding]:
+    """`people.by_hand`: a sheet that names a pump, on a rig without pumps, means by hand."""
+    for name, row in plan.batch.model.loads.items():
+        if row.pump and row.pump not in plan.rig.model.devices:
+            message = f"{plan.rig.model.name} has no pumps: {name} is injected by hand"
+            mark = plan.batch.document.mark(("loads", name, "pump"))
+            yield mark.finding("people.by_hand", message, Severity.WARNING)
+
+
 def hf_alone(plan: Plan) -> Iterator[Finding]:
     """`people.hf_alone`: two people sign for HF before it is given."""
     signed = False

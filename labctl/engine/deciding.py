@@ -13,11 +13,12 @@ from labctl.bench import Criterion, Ruling
 from labctl.clock import NS
 from labctl.engine.run import Run
 from labctl.record import InputRow
-from labctl.spectroscopy.photoluminescence import is_flat
+from labctl.spectroscopy.photoluminescence import FLAT_POINTS, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
 from labctl.spectroscopy.temperature import Coefficient
 
 STEADY_MIN_POINTS = 6
+FLAT_WINDOW_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +184,11 @@ class Decision:
     def _pl_is_flat(self) -> bool:
         rows = [row for row in self._tracking.areas if row[0] >= self._since_s]
         if not rows:
-            return self._tracking.by_samples
+            return False
         # A long memory would hold the rise of the beginning against a level that is flat by now.
-        recent = [row for row in rows if row[0] >= rows[-1][0] - 600.0]
+        recent = [row for row in rows if row[0] >= rows[-1][0] - FLAT_WINDOW_S]
+        if len(recent) < FLAT_POINTS:
+            recent = rows[-FLAT_POINTS:]
         times, areas, sigmas = (np.array(column) for column in zip(*recent, strict=True))
         return is_flat(times, areas, sigmas)
 

@@ -23,7 +23,7 @@ from labctl.record import DoseRow
 from labctl.units import show
 
 WATCH_S = 1.0
-IDLE_POLL_S = 5.0
+IDLE_POLL_S = 8.0
 SHORT_ML = 0.002
 SHORT_FRACTION = 0.02
 LATE_FACTOR = 2.0

@@ -104,12 +104,13 @@ class Interlocks:
             self._judge(rule)
 
     async def watch(self, period_s: float = 1.0) -> None:
-        """Evaluate all rules at the deadlines of ages and `for` clauses, until cancelled."""
+        """Evaluate rules whose signals grew too old or whose `for` runs, until cancelled."""
         period_ns = round(period_s * NS)
         watched = [rule for rule in self.rules if rule.source.severity != "inhibit"]
         while True:
             await self.clock.sleep_until(self.clock.now_ns() + period_ns, Priority.TRIP)
-            self.sampled(watched)
+            due = [r for r in watched if r.violated_ns is not None or not self._fresh(r)]
+            self.sampled(due)
 
     def gate(self, output: str) -> Callable[[], None] | None:
         """Return what is asked at the wire before an output opens, starts or rises."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.capabilities import LightSource, Spectrometer
+from labctl.clock import NS
 from labctl.engine.run import Run
 from labctl.errors import StepFailedError
 from labctl.readings import Spectrum
@@ -21,6 +22,7 @@ BRIGHT, FULL = 0.75, 0.98
 REFERENCE_FRAMES = 10
 LASER_MW = 10.0
 PL_LOW = 0.1
+EMISSION_S = 10.0
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Optics:
         self.pl = Exposed(glowing) if glowing else None
         self.laser: LightSource | None = run.rig.laser
         self.last: Absorbance | None = None
+        self._delay_ns = 0
 
     async def reference(self) -> None:
         """Set the exposure on the lamp through the solvent, then take dark and reference.
@@ -98,7 +101,7 @@ class Optics:
             if exposed.dark is None:
                 await exposed.device.set_exposure(exposed.integration_s, 1)
                 exposed.dark = await self._mean(exposed, "dark", 3)
-            await laser.shine(LASER_MW)
+            await self._emit(laser)
             spectrum = await exposed.device.acquire(self._run.clock.now_ns())
         finally:
             await laser.shine(0.0)
@@ -112,6 +115,24 @@ class Optics:
         )
         self._adjust(exposed, max(spectrum.counts))
         return found, spectrum
+
+    async def _emit(self, laser: LightSource) -> None:
+        """Switch the laser on and wait for its light: by law it comes seconds after the command.
+
+        Raises:
+            StepFailedError: no light within `EMISSION_S`.
+        """
+        await laser.shine(LASER_MW)
+        names = [channel.name for channel in laser.channels]
+        until_ns = self._run.clock.now_ns() + round(EMISSION_S * NS)
+        await self._run.clock.sleep_until(self._run.clock.now_ns() + self._delay_ns)
+        while self._run.clock.now_ns() < until_ns:
+            values = dict(zip(names, await laser.poll(), strict=True))
+            if values.get("emitting") == 1.0:
+                return
+            self._delay_ns += NS // 4
+            await self._run.clock.sleep_until(self._run.clock.now_ns() + NS // 4)
+        raise StepFailedError(f"{laser.name} gives no light within {EMISSION_S:g} s")
 
     def _excitation(self, line_nm: float, integration_s: float) -> Excitation:
         at_line = 0.3

@@ -9,7 +9,7 @@ from labctl.engine.bench import EngineBench, RunStep
 from labctl.engine.doses import IDLE_POLL_S, Doses
 from labctl.engine.interlocks import Interlocks, Rule
 from labctl.engine.optics import Optics
-from labctl.engine.people import People
+from labctl.engine.people import People, dimension_of_hand
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
 from labctl.engine.tracking import Tracking
@@ -17,8 +17,8 @@ from labctl.readings import Channel, Kind, Quality, Reading
 from labctl.rig.devices import PumpEntry
 from labctl.rules import Interlock
 
-FAST_S, SLOW_S = 1.0, 2.0
-FAST_AGE_S = 3.5
+FAST_S, REST_S = 1.0, 8.0
+POLLS_PER_AGE = 2
 FIRST_READING_S = 10.0
 PLAUSIBLE_AMBIENT_MBAR = (600.0, 1100.0)
 TRACKED = (
@@ -94,14 +94,17 @@ class Parts:
     def _by_hand(self, aliases: dict[str, str]) -> None:
         known = set(aliases.values())
         hand = [signal for signal in self.run.plan.rig.model.signals if signal not in known]
+        if self.run.rig.by_person("stirrer"):
+            hand.append("stirrer.speed")
         for signal in hand:
-            dimension = "pressure" if signal.endswith(".P") else "temperature"
+            dimension = dimension_of_hand(signal)
             channel = Channel(signal, dimension, kind=Kind.TYPED)
             self.run.record.channels([channel])
             self.run.signals.declare(channel)
             self.run.signals.patient(signal, HAND_PATIENCE_S)
 
     def _period_s(self, name: str, signals: Sequence[str]) -> float:
+        """The flask each second; else twice within the shortest age that a rule allows."""
         if isinstance(self.run.plan.rig.model.devices[name], PumpEntry):
             return IDLE_POLL_S
         ages = [
@@ -109,9 +112,9 @@ class Parts:
             for rule in self.interlocks.rules
             if rule.source.max_age is not None and set(rule.signals) & set(signals)
         ]
-        if any(signal.startswith("flask.") for signal in signals):
+        if "flask.T" in signals:
             return FAST_S
-        return FAST_S if ages and min(ages) <= FAST_AGE_S else SLOW_S
+        return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) / POLLS_PER_AGE)
 
     def _all_read(self) -> bool:
         wanted = [s for s in ("flask.T", "flask.P") if s in self.run.rig.aliases().values()]
@@ -179,20 +182,22 @@ class _Sink:
         self._append = run.record.append
         self._latest = run.signals.latest
         self._sampled = interlocks.sampled
-        self._publish = run.bus.publish
+        self._bus = run.bus
         self._now_ns = run.clock.now_ns
 
     def __call__(self, values: Sequence[float | None]) -> None:
         """Take one poll's values, aligned with the channels."""
-        now_ns = self._now_ns()
+        now_ns, append, latest = self._now_ns(), self._append, self._latest
+        listened = self._bus.listened
         for channel, value in zip(self._channels, values, strict=True):
             quality = Quality.GOOD
             if value is None or channel.low is not None or channel.high is not None:
                 quality = quality_of(value, channel)
             reading = Reading(channel.name, value, quality, now_ns)
-            self._append(reading)
-            self._latest[channel.name] = reading
-            self._publish(reading)
+            append(reading)
+            latest[channel.name] = reading
+            if listened:
+                self._bus.publish(reading)
         self._sampled(self._rules)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from labctl.bench import Answer, Question
 from labctl.capabilities import Reply, Task, TaskKind
@@ -79,11 +78,12 @@ class People:
 
     async def hand(self, text: str, subject: str, amount: float | None) -> None:
         """Have something done by hand."""
-        await self.do(Task(TaskKind.SET, text, subject, amount))
+        await self.do(Task(TaskKind.SET, text, subject, 1.0 if amount is None else amount))
 
     async def read(self, signal: str) -> None:
         """Have a gauge read off; the value becomes a reading, typed by a person."""
-        reply = await self.do(Task(TaskKind.READ, f"read {signal}", signal, dimension="pressure"))
+        dimension = dimension_of_hand(signal)
+        reply = await self.do(Task(TaskKind.READ, f"read {signal}", signal, dimension=dimension))
         quality = Quality.GOOD if reply.value is not None else Quality.BAD
         reading = Reading(signal, reply.value, quality, self._run.clock.now_ns())
         self._run.record.append(reading)
@@ -110,6 +110,11 @@ class People:
         return [known.get(name, name) for name in reply.signed]
 
 
-def relabelled(task: Task, text: str) -> Task:
-    """Return a task with another text."""
-    return replace(task, text=text)
+def dimension_of_hand(signal: str) -> str:
+    """Return the dimension of a signal that a person reads off.
+
+    >>> dimension_of_hand("flask.P"), dimension_of_hand("stirrer.speed")
+    ('pressure', 'rotation')
+    """
+    name = signal.rpartition(".")[2]
+    return {"P": "pressure", "T": "temperature"}.get(name[:1], "rotation")

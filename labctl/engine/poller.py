@@ -69,7 +69,7 @@ class Poller:
         start_ns = self._clock.now_ns()
         count = max(1, len(self._polled))
         for n, polled in enumerate(self._polled.values()):
-            phase_ns = min(polled.period_ns, NS) * n // count
+            phase_ns = polled.period_ns * n // count
             heapq.heappush(self._due, (start_ns + phase_ns, next(self._order), polled))
 
     def _start(self, polled: Polled) -> None:

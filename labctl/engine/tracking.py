@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,12 +17,15 @@ from labctl.engine.optics import FULL, Floats, Optics
 from labctl.engine.people import People
 from labctl.engine.run import Run
 from labctl.errors import DeviceError, StepFailedError
-from labctl.readings import Quality, Reading
+from labctl.readings import Quality, Reading, Spectrum
 from labctl.rig.devices import PersonEntry, SpectrometerEntry
-from labctl.spectroscopy.absorbance import Detector, absorbance
+from labctl.spectroscopy.absorbance import Absorbance, Detector, absorbance
 from labctl.spectroscopy.peak import PeakEstimate, PeakTracker
+from labctl.spectroscopy.photoluminescence import Excitation, Luminescence, luminescence
 from labctl.spectroscopy.temperature import NOMINAL, Coefficient, CoefficientLearner, to_25c, to_hot
 from labctl.units import show
+
+CUVETTE_LINE_NM = 405.0
 
 
 class Tracking:
@@ -64,7 +67,7 @@ class Tracking:
                 if pl_period_ns and self._run.clock.now_ns() >= pl_due_ns:
                     pl_due_ns = self._run.clock.now_ns() + pl_period_ns
                     await self._glow()
-            except DeviceError as error:
+            except (DeviceError, StepFailedError) as error:
                 self._run.event("track.silent", str(error), level="warning")
 
     async def reference(self) -> None:
@@ -189,6 +192,9 @@ class Tracking:
             return
         found, spectrum = seen
         self._run.record.spectrum(spectrum, "pl")
+        self._take_area(found)
+
+    def _take_area(self, found: Luminescence) -> None:
         if found.quality == "GOOD":
             t_s = self._run.elapsed.now_s()
             self.areas.append((t_s, found.area_per_photon, found.sigma_per_photon))
@@ -213,7 +219,11 @@ class Tracking:
         if not self.by_samples or not {"absorbance", "dark", "reference"} <= set(spectra):
             return
         sample = spectra["absorbance"]
-        detector = Detector(saturation_counts=FULL * sample.max_counts)
+        detector = Detector(
+            saturation_counts=FULL * sample.max_counts,
+            averages=sample.averages,
+            reference_averages=spectra["reference"].averages,
+        )
         found = absorbance(
             np.asarray(sample.wavelengths_nm),
             _floats(sample.counts),
@@ -221,11 +231,13 @@ class Tracking:
             _floats(spectra["reference"].counts),
             detector,
         )
-        if self._tracker is None:
-            self._tracker = PeakTracker(self._run.plan.recipe.head.track["peak"].start_near)
-        estimate = self._tracker.update(
+        # Minutes and nanometres lie between two aliquots: each is looked at afresh.
+        last = next((s.raw_nm for s in reversed(self.sightings) if s.usable), None)
+        near = last or self._run.plan.recipe.head.track["peak"].start_near
+        estimate = PeakTracker(near).update(
             found.wavelength_nm, found.absorbance, found.sigma, found.flags
         )
+        self._see_glow(spectra, found)
         self._see(estimate, 25.0, Coefficient(sigma=0.0, reason="measured at 25 °C"))
 
     def _expected_nm(self) -> float | None:
@@ -233,6 +245,21 @@ class Tracking:
         near_nm = self._run.plan.recipe.head.track["peak"].start_near
         at_c = self._run.signals.value("flask.T")
         return near_nm if near_nm is None or at_c is None else to_hot(near_nm, at_c)
+
+    def _see_glow(self, spectra: Mapping[str, Spectrum], found: Absorbance) -> None:
+        """Take the PL of a cuvette, relative to what the diluted sample absorbs."""
+        if "pl" not in spectra:
+            return
+        frame = spectra["pl"]
+        at_line = float(np.interp(CUVETTE_LINE_NM, found.wavelength_nm, found.absorbance))
+        glow = luminescence(
+            np.asarray(frame.wavelengths_nm),
+            _floats(frame.counts),
+            _floats(spectra["dark"].counts),
+            Excitation(CUVETTE_LINE_NM, 1.0, frame.integration_s, at_line),
+            Detector(saturation_counts=FULL * frame.max_counts, averages=frame.averages),
+        )
+        self._take_area(glow)
 
     def _sample_period_s(self) -> float:
         person = self._run.plan.rig.model.devices.get(self._run.plan.rig.person)

@@ -8,6 +8,8 @@ Source: Modbus over Serial Line V1.02, section 6.2.2 (CRC) and Application Proto
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _POLYNOMIAL = 0xA001
 _SILENCE_NS = 20_000_000
 _LONGEST = 256
@@ -31,8 +33,9 @@ SINGLE = frozenset({5, 6})
 MULTIPLE = frozenset({15, 16})
 
 
+@lru_cache(maxsize=512)
 def crc16(data: bytes) -> bytes:
-    """Return the two CRC bytes of a frame, low byte first."""
+    """Return the two CRC bytes of a frame, low byte first; polls repeat, so they are kept."""
     crc = 0xFFFF
     for byte in data:
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
@@ -108,6 +111,8 @@ class RequestReader:
         if t_ns - self._last_ns > _SILENCE_NS:
             self._buffer.clear()
         self._last_ns = t_ns
+        if not self._buffer and request_length(data) == len(data) and is_whole(data):
+            return [data]
         self._buffer += data
         found = []
         while (request := self._next()) is not None:

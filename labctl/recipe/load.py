@@ -112,7 +112,8 @@ class _Builder:
         ready: dict[str, object] = dict(fields)
         for key in NESTED:
             if key in fields:
-                ready[key] = self.steps(fields[key], (*place, key), name)
+                prefix = f"{name}.else" if key == "otherwise" else name
+                ready[key] = self.steps(fields[key], (*place, key), prefix)
         return ready  # type: ignore[return-value]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from labctl.errors import UnitError
@@ -196,7 +196,11 @@ class VacuumEntry(Entry):
     """A vacuum pump that throttles; `throttles` keeps the lower end, in mbar."""
 
     behind: Name = ""
-    throttles: Annotated[float, BeforeValidator(_read_throttles)] = 1.0
+    throttles: Annotated[
+        float,
+        BeforeValidator(_read_throttles),
+        WithJsonSchema({"type": "string", "description": "a range, e.g. 5 mbar .. ambient"}),
+    ] = 1.0
     takes: tuple[str, ...] = ()
 
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from labctl.errors import Finding, FindingsError, UnknownNameError, nearest
-from labctl.expressions import Call, Name, walk
 from labctl.registry import listing
-from labctl.rig.devices import SHAPES, Entry, PersonEntry, PumpEntry, RelayEntry
+from labctl.rig.devices import SHAPES, Entry, PersonEntry
+from labctl.rig.interlock_names import interlock_names
 from labctl.rig.model import LoadedRig, Rig
 from labctl.source import Document, Place, collect, read, validate
 
@@ -76,7 +76,7 @@ def _names(rig: LoadedRig) -> Iterator[Finding]:
     yield from _ports(rig)
     yield from _roles(rig)
     yield from _signals(rig)
-    yield from _interlocks(rig)
+    yield from interlock_names(rig)
 
 
 def _ports(rig: LoadedRig) -> Iterator[Finding]:
@@ -113,49 +113,3 @@ def _signals(rig: LoadedRig) -> Iterator[Finding]:
             message = f"{signal} comes from {reference!r}; no such device"
             hint = nearest(device, model.devices)
             yield document.mark(("signals", signal)).finding("names.unknown_device", message + hint)
-
-
-def _interlocks(rig: LoadedRig) -> Iterator[Finding]:
-    outputs = {
-        name
-        for entry in rig.model.devices.values()
-        if isinstance(entry, RelayEntry)
-        for name in entry.coils
-    }
-    pumps = {name for name, entry in rig.model.devices.items() if isinstance(entry, PumpEntry)}
-    known = outputs | pumps | set(_known_signals(rig))
-    for n, interlock in enumerate(rig.model.interlocks):
-        place: Place = ("interlocks", n)
-        for m, gate in enumerate(interlock.gates):
-            if gate not in outputs | pumps:
-                message = f"{interlock.id} gates {gate!r}; no such output or pump"
-                mark = rig.document.mark((*place, "gates", m))
-                yield mark.finding("names.unknown_output", message + nearest(gate, outputs | pumps))
-        for key in ("require", "when", "unless"):
-            condition = getattr(interlock, key)
-            if condition is None:
-                continue
-            for name in _asked(condition.tree):
-                if name not in known:
-                    message = f"{interlock.id}: signal {name!r} is not known{nearest(name, known)}"
-                    mark = rig.document.mark((*place, key))
-                    yield mark.finding("names.unknown_signal", message)
-
-
-def _asked(tree: object) -> Iterator[str]:
-    """Yield the signals of a condition; arguments of token() and confirmed() are no signals."""
-    inside: set[int] = set()
-    for node in walk(tree):  # type: ignore[arg-type]
-        if isinstance(node, Call) and node.function in {"token", "state", "confirmed"}:
-            inside |= {id(argument) for argument in node.arguments}
-        if isinstance(node, Name) and id(node) not in inside:
-            yield node.name
-
-
-def _known_signals(rig: LoadedRig) -> Iterator[str]:
-    yield from rig.model.signals
-    yield from ("ambient", "site.attended", "trap.cold", "reagent.keep_at")
-    for name, entry in rig.model.devices.items():
-        yield f"{name}.speed"
-        if isinstance(entry, RelayEntry):
-            yield from (f"{name}.{part}" for part in (*entry.coils, *entry.inputs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.attended import Attendance, read_attendance
 from labctl.fields import (
@@ -29,7 +29,11 @@ class Site(Strict):
 
     ambient: Literal["read at start"] = "read at start"
     inert: Literal["N2", "Ar"] = "N2"
-    attended: Annotated[Attendance, BeforeValidator(read_attendance)] = Attendance()
+    attended: Annotated[
+        Attendance,
+        BeforeValidator(read_attendance),
+        WithJsonSchema({"type": "string", "description": "hours, e.g. Mon-Fri 08:00-19:00"}),
+    ] = Attendance()
     call: tuple[str, ...] = ()
 
 

@@ -134,9 +134,9 @@ class OpenRig:
         for signal, reference in self.rig.model.signals.items():
             name, _, part = reference.partition(".")
             device = self.devices.get(name)
-            channels = [channel.name for channel in device.channels] if device else []
-            first = channels[0] if channels else ""
-            aliases[f"{name}.{part or first}"] = signal
+            if device is not None:
+                first = device.channels[0].name
+                aliases[f"{name}.{part or first}"] = signal
         return aliases
 
 

@@ -13,13 +13,17 @@ from labctl.transport.simulated import Answering
 class MemoryWire:
     """Carries bytes to something that answers bytes; a reply arrives when its last bit would.
 
-    `baud` with 10 bits per byte sets the pace; 0 means no pace (a network).
+    `baud` with 10 bits per byte sets the pace; 0 means no pace (a network). `listens` is False for
+    a line on which nothing ever speaks unasked.
     """
 
-    def __init__(self, answering: Answering, clock: Clock, *, baud: int = 9600) -> None:
+    def __init__(
+        self, answering: Answering, clock: Clock, *, baud: int = 9600, listens: bool = True
+    ) -> None:
         self._answering = answering
         self._clock = clock
         self._byte_ns = 10 * NS // baud if baud else 0
+        self._listens = listens
         self._pending: list[tuple[int, int, bytes]] = []
         self._order = itertools.count()
         self._fed_ns = 0
@@ -36,7 +40,7 @@ class MemoryWire:
     def take(self) -> bytes:
         """Return and forget what has arrived by now."""
         now_ns = self._clock.now_ns()
-        if now_ns >= self._fed_ns:
+        if self._listens and now_ns >= self._fed_ns:
             self._feed(b"", now_ns)
         taken = b""
         while self._pending and self._pending[0][0] <= now_ns:

@@ -57,7 +57,7 @@ class Backfill(Step):
             StepFailedError: pressure or temperature is not reached in time.
         """
         for cycle in range(self.cycles):
-            if cycle or not self._under_vacuum(bench):
+            if cycle or not await self._under_vacuum(bench):
                 await evacuate(bench, fine=False)
             await fill(bench)
         if self.keep_N2_until is not None:
@@ -80,8 +80,8 @@ class Backfill(Step):
         return replace(flask, temperature_c=min(flask.temperature_c, self.keep_N2_until or 0))
 
     @staticmethod
-    def _under_vacuum(bench: Bench) -> bool:
-        pressure = bench.value("flask.P")
+    async def _under_vacuum(bench: Bench) -> bool:
+        pressure = await bench.measure("flask.P")
         return pressure is not None and pressure < bench.scene.ambient_mbar / 2
 
     def summary(self) -> str:

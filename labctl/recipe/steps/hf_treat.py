@@ -70,8 +70,8 @@ class HfTreat(Step):
             StepFailedError: wrong temperature, no blanket, or the vacuum does not come.
         """
         await reach(bench, self.at, within_k=self.within, timeout_s=1800.0)
-        pressure = bench.value("flask.P")
-        if pressure is not None and pressure < bench.scene.ambient_mbar - 30:
+        pressure = await bench.measure("flask.P")
+        if pressure is None or pressure < bench.scene.ambient_mbar - 30:
             raise StepFailedError("HF needs the flask at ambient under a still blanket")
         volume_ml = bench.scene.volume_ml(self.reagent, self.amount, None)
         by_hand = not bench.scene.loads[self.reagent].pump

@@ -65,12 +65,12 @@ class LeakTest(Step):
 
     async def _judge(self, bench: Bench) -> None:
         settle_s = min(30.0, self.isolate / 4)
-        await bench.wait("the pressure to even out", lambda: False, settle_s, reads=("flask.P",))
+        await bench.wait("the pressure to even out", lambda: False, settle_s)
+        await bench.measure("flask.P")
         start = bench.bounds("flask.P")
         wait_s = self.isolate - settle_s
-        await bench.wait(
-            f"the rise over {show(self.isolate, 'time')}", lambda: False, wait_s, reads=("flask.P",)
-        )
+        await bench.wait(f"the rise over {show(self.isolate, 'time')}", lambda: False, wait_s)
+        await bench.measure("flask.P")
         end = bench.bounds("flask.P")
         if start is None or end is None:
             raise StepFailedError("the flask's pressure could not be read during the leak test")

@@ -91,7 +91,7 @@ async def evacuate(
         StepFailedError: the pressure does not fall in time.
     """
     await bench.valve("n2", open_=False)
-    pressure = bench.value("flask.P")
+    pressure = await bench.measure("flask.P")
     if pressure is None or pressure > ROUGH_ENOUGH_MBAR or not fine:
         await _rough(bench, down_to_mbar, over_s)
     if fine:
@@ -102,6 +102,7 @@ async def evacuate(
 
 
 async def _rough(bench: Bench, down_to_mbar: float, over_s: float) -> None:
+    await bench.valve("vac_fine", open_=False)
     start_mbar = bench.value("flask.P") or bench.scene.ambient_mbar
     began_s = bench.elapsed_s()
     setpoint = start_mbar if over_s else down_to_mbar

@@ -1,0 +1,103 @@
+"""`dry-run`: the whole run on simulated instruments, watched while it goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from labctl.capabilities import Operator
+from labctl.cli import findings as found_text
+from labctl.cli.board import PRESSURE_UNITS
+from labctl.cli.closing import closing, next_steps
+from labctl.cli.live import Lines, Live
+from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_settings, options
+from labctl.cli.options import request as request_of
+from labctl.cli.terminal import TerminalOperator
+from labctl.cli.text import Paint
+from labctl.errors import UsageError
+from labctl.record import open_run
+from labctl.report import write_report
+from labctl.session import Result, dry_run, prepare
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Check a recipe, run it on the rig's twin, and say what came of it."""
+    asked = _parser(command).read(arguments)
+    speed = _speed(asked.speed)
+    plan, findings = prepare(request_of(asked))
+    quiet = asked.format == "json"
+    if findings and not quiet:
+        print(found_text.listed(findings), file=sys.stderr)
+    screen = None if quiet else _screen(asked.pressure_unit)
+    try:
+        result = dry_run(
+            plan,
+            seed=asked.seed,
+            speed=speed,
+            runs=asked.runs,
+            asks=_asks(screen) if asked.ask else None,
+            watch=None if screen is None else screen.watch,
+        )
+    finally:
+        if screen is not None:
+            screen.close()
+    report = write_report(result.directory)
+    if quiet:
+        print(json.dumps(result.summary, ensure_ascii=False))
+    else:
+        _tell(result, report)
+    return result.exit_code
+
+
+def _parser(command: str) -> Options:
+    parser = options(command)
+    add_recipe(parser)
+    add_settings(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
+    speed = "`max`, or a factor of real time: 60 shows an hour in a minute"
+    parser.add_argument("--speed", default="max", metavar="max|FACTOR", help=speed)
+    ask = "ask you at the terminal instead of the simulated operator"
+    parser.add_argument("--ask", action="store_true", help=ask)
+    unit = "of the live view; mbar unless given"
+    parser.add_argument("--pressure-unit", choices=tuple(PRESSURE_UNITS), default="mbar", help=unit)
+    add_runs(parser)
+    add_format(parser)
+    return parser
+
+
+def _speed(text: str) -> float | None:
+    """Read a speed; None is as fast as it goes.
+
+    Raises:
+        UsageError: neither `max` nor a positive number.
+    """
+    if text == "max":
+        return None
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.0 < factor < float("inf"):
+        raise UsageError(f"--speed is {text!r}; write `max` or a factor of real time, such as 60")
+    return factor
+
+
+def _screen(unit: str) -> Lines | Live:
+    return Live(sys.stdout, unit) if Paint.moves(sys.stdout) else Lines(sys.stdout)
+
+
+def _asks(screen: Lines | Live | None) -> Callable[[Operator], Operator]:
+    def made(hands: Operator) -> Operator:
+        return TerminalOperator(hands, sys.stdin, sys.stderr, screen.clear if screen else None)
+
+    return made
+
+
+def _tell(result: Result, report: Path) -> None:
+    paint = Paint(sys.stdout)
+    with open_run(result.directory) as run:
+        print("\n".join(closing(run, paint)))
+    print()
+    print("\n".join(next_steps(result.directory, report)))

@@ -1,0 +1,52 @@
+"""What `labctl --help` prints: a table, so that asking for help loads nothing."""
+
+from __future__ import annotations
+
+Row = tuple[str, str, str]
+
+COMMANDS: dict[str, Row] = {
+    "check": ("checking", "RECIPE", "look for mistakes; touches nothing"),
+    "plan": ("checking", "RECIPE", "timeline, volumes, and when a person is needed"),
+    "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
+    "show": ("history", "RUN", "how a run went: a run id, its beginning, or `last`"),
+    "runs": ("history", "", "the runs so far"),
+    "report": ("history", "RUN", "write the report of a run, one HTML file"),
+    "devices": ("instruments", "", "the instruments that labctl can drive"),
+    "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
+}
+"""Command -> module in `labctl.cli`, what it takes, and what it does."""
+
+_HEAD = """\
+labctl runs recipes for air-free nanocrystal synthesis: checked, simulated, recorded.
+
+usage: labctl COMMAND ...
+"""
+
+_TAIL = """
+labctl COMMAND --help tells the options of a command. To begin:
+
+  labctl dry-run recipes/inp_zns_surface_initiated.yaml
+
+Ends with 0 complete, 2 refused, 3 in the safe state, 4 complete with deviations,
+130 interrupted; 1 is a fault in labctl. Runs go to ./runs, $LABCTL_RUNS or --runs."""
+
+
+def text() -> str:
+    """Return the help: what this is, the commands, and how to begin."""
+    rows = [f"  {name + ' ' + takes:<16}  {does}" for name, (_, takes, does) in COMMANDS.items()]
+    return "\n".join([_HEAD, *rows, _TAIL])
+
+
+def version() -> str:
+    """Return name and version."""
+    from importlib.metadata import version as installed
+
+    return f"labctl {installed('labctl')}"
+
+
+def unknown(command: str) -> str:
+    """Say that there is no such command, and offer the nearest one."""
+    from labctl.errors import nearest
+
+    hint = nearest(command, COMMANDS) or "; `labctl --help` lists them"
+    return f"there is no command {command!r}{hint}"

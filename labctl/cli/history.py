@@ -1,0 +1,110 @@
+"""`show`, `runs`, `report`: what came of runs, read from their records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from labctl.cli.closing import closing, next_steps
+from labctl.cli.options import add_format, add_runs, options
+from labctl.cli.text import Paint, clipped, columns, table
+from labctl.errors import ExitCode, LabctlError, UsageError
+from labctl.record import find_run, open_run, summary
+from labctl.record.rows import RunRow
+from labctl.record.schema import FILE_NAME
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Run `show`, `runs` or `report`."""
+    return {"show": _show, "runs": _runs, "report": _report}[command](arguments)
+
+
+def _show(arguments: list[str]) -> int:
+    parser = options("show")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run id, its beginning, `last`, or a directory"
+    )
+    add_runs(parser)
+    add_format(parser)
+    asked = parser.read(arguments)
+    directory = find_run(asked.runs, asked.run)
+    with open_run(directory) as found:
+        if asked.format == "json":
+            print(json.dumps(summary(found), ensure_ascii=False))
+            return ExitCode.COMPLETE
+        print("\n".join(closing(found, Paint(sys.stdout))))
+    report = directory / "report.html"
+    print()
+    print("\n".join(next_steps(directory, report if report.exists() else None)))
+    return ExitCode.COMPLETE
+
+
+def _runs(arguments: list[str]) -> int:
+    parser = options("runs")
+    add_runs(parser)
+    add_format(parser)
+    asked = parser.read(arguments)
+    found = [(file.parent, _meta(file)) for file in sorted(asked.runs.glob(f"*/{FILE_NAME}"))]
+    if asked.format == "json":
+        print(json.dumps({"runs": [_row(path, meta) for path, meta in found]}, ensure_ascii=False))
+        return ExitCode.COMPLETE
+    if not found:
+        print(f"no runs in {asked.runs}; `labctl dry-run RECIPE` makes one")
+        return ExitCode.COMPLETE
+    rows = [
+        (path.name, meta.outcome or meta.state, meta.sample, clipped(meta.recipe_name, 40))
+        if meta
+        else (path.name, "cannot be read", "", "")
+        for path, meta in found
+    ]
+    print("\n".join(clipped(line, columns()) for line in table(rows)))
+    return ExitCode.COMPLETE
+
+
+def _report(arguments: list[str]) -> int:
+    """Write a run's report.
+
+    Raises:
+        UsageError: the place for it cannot be written.
+    """
+    parser = options("report")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run id, its beginning, `last`, or a directory"
+    )
+    output = "where to write it; report.html in the run's directory unless given"
+    parser.add_argument("--output", type=Path, metavar="PATH", help=output)
+    add_runs(parser)
+    asked = parser.read(arguments)
+
+    from labctl.report import write_report
+
+    written = write_report(find_run(asked.runs, asked.run))
+    if asked.output is not None:
+        try:
+            written = Path(shutil.copyfile(written, asked.output))
+        except OSError as error:
+            raise UsageError(f"{asked.output} cannot be written: {error.strerror}") from None
+    print(written)
+    return ExitCode.COMPLETE
+
+
+def _meta(file: Path) -> RunRow | None:
+    try:
+        with open_run(file) as found:
+            return found.meta
+    except LabctlError:
+        return None
+
+
+def _row(path: Path, meta: RunRow | None) -> dict[str, str | bool | None]:
+    return {
+        "run": path.name,
+        "directory": str(path),
+        "recipe": meta.recipe_name if meta else None,
+        "sample": meta.sample if meta else None,
+        "state": meta.state if meta else None,
+        "outcome": meta.outcome if meta else None,
+        "simulated": meta.simulated if meta else None,
+    }

@@ -1,0 +1,123 @@
+"""What a plan takes: volumes per reagent, the fullest flask, and when hands are needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from labctl.plan import Plan, PlannedStep
+from labctl.recipe.steps.base import Step
+from labctl.recipe.steps.charge import Charge
+from labctl.recipe.steps.confirm import Confirm
+from labctl.recipe.steps.hf_treat import HfTreat
+from labctl.recipe.steps.inject import Inject
+from labctl.recipe.steps.prime import SPARE, Prime
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """One reagent of a plan; volumes in mL. `drawn_ml` is None where it is added by hand."""
+
+    reagent: str
+    composition: str
+    lot: str
+    by: str
+    concentration_mol_l: float | None
+    doses_ml: float
+    priming_ml: float
+    drawn_ml: float | None
+
+    @property
+    def needed_ml(self) -> float:
+        """Doses and priming together."""
+        return self.doses_ml + self.priming_ml
+
+
+@dataclass(frozen=True, slots=True)
+class Fullest:
+    """When the flask holds most: hot and cold mL, °C, and the most that the vessel allows."""
+
+    step: str
+    hot_ml: float
+    cold_ml: float
+    at_c: float
+    limit_ml: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """When a person is needed: rig's local time, s since the start, and for what."""
+
+    at: dt.datetime
+    start_s: float
+    stage: str
+    step: str
+    what: str
+    items: tuple[str, ...]
+
+
+def materials(plan: Plan) -> list[Material]:
+    """Return what each reagent is needed for, in the order of the recipe."""
+    doses = dict.fromkeys(plan.scene.loads, 0.0)
+    priming = dict.fromkeys(plan.scene.loads, 0.0)
+    for planned in plan.steps:
+        for reagent, amount, volume in _parts(planned.step):
+            load = plan.scene.loads[reagent]
+            doses[reagent] += plan.scene.volume_ml(reagent, amount, volume) / load.fraction
+        if isinstance(planned.step, Prime):
+            for reagent in planned.step.reagents:
+                load = plan.scene.loads[reagent]
+                if load.pump:
+                    priming[reagent] += SPARE * load.dead_ml + load.hold_up_ml
+    return [_material(plan, name, doses[name], priming[name]) for name in plan.scene.loads]
+
+
+def fullest(plan: Plan) -> Fullest:
+    """Return when the flask holds most, judged on the hot volume."""
+    steps = [planned for planned in plan.steps if not planned.parent]
+    planned = max(steps, key=lambda p: p.after.hot_volume_ml(_hotter(p)))
+    limit = plan.vessel.fill[1] if plan.vessel.fill else None
+    at_c = _hotter(planned)
+    after = planned.after
+    return Fullest(planned.step.id, after.hot_volume_ml(at_c), after.volume_ml(), at_c, limit)
+
+
+def needed(plan: Plan) -> Iterator[Needed]:
+    """Yield every time a person is needed, in order."""
+    for planned in plan.steps:
+        if planned.estimate.hands and not planned.parent:
+            at = plan.batch.model.date + dt.timedelta(seconds=planned.start_s)
+            step = planned.step
+            items = step.list_ if isinstance(step, Confirm) else ()
+            what = planned.estimate.hands
+            yield Needed(at, planned.start_s, planned.stage, step.id, what, items)
+
+
+def _material(plan: Plan, name: str, doses_ml: float, priming_ml: float) -> Material:
+    load, row = plan.scene.loads[name], plan.batch.model.loads[name]
+    return Material(
+        name,
+        plan.recipe.head.reagents[name].is_,
+        row.lot,
+        load.pump or "hand",
+        load.concentration_mol_l,
+        doses_ml,
+        priming_ml,
+        load.drawn_ml if load.pump else None,
+    )
+
+
+def _parts(step: Step) -> list[tuple[str, float | None, float | None]]:
+    """Return the doses of a step: reagent, mmol, mL."""
+    if isinstance(step, Inject):
+        return [(part.reagent, part.amount, part.volume) for part in step.parts()]
+    if isinstance(step, Charge):
+        return [(step.reagent, step.amount, step.volume)]
+    if isinstance(step, HfTreat):
+        return [(step.reagent, step.amount, None)]
+    return []
+
+
+def _hotter(planned: PlannedStep) -> float:
+    return max(planned.before.temperature_c, planned.after.temperature_c)

@@ -1,0 +1,148 @@
+"""`simulate`: serves a rig's simulated instruments, or one kind, on ptys and TCP in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from labctl.cli.bare import bare_twin, rig_twin
+from labctl.cli.options import add_format, options
+from labctl.cli.text import table
+from labctl.clock import WallClock
+from labctl.errors import ExitCode, UsageError
+from labctl.registry import build_world, listing, serving
+from labctl.rig.load import load_rig
+from labctl.rig.model import PortEntry
+from labctl.twin import SimDevice, TwinSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one port is served; empty where it is not served that way."""
+
+    pty: str = ""
+    url: str = ""
+
+
+class _Served(Protocol):
+    """What `labctl.registry.serving` gives for one endpoint."""
+
+    async def close(self) -> None: ...
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Serve until interrupted.
+
+    Raises:
+        UsageError: neither a rig nor a kind is named, or both.
+    """
+    parser = options(command)
+    parser.add_argument("rig", type=Path, nargs="?", metavar="RIG", help="the rig's file")
+    parser.add_argument("--kind", help="serve one instrument without a rig; `labctl devices`")
+    parser.add_argument("--tcp", action="store_true", help="serve every port over TCP")
+    parser.add_argument("--pty", action="store_true", help="serve every port on a pty")
+    parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
+    add_format(parser)
+    asked = parser.read(arguments)
+    if (asked.rig is None) == (asked.kind is None):
+        raise UsageError("name either a rig's file or one --kind of instrument")
+    if asked.kind is not None:
+        spec, ports = bare_twin(asked.kind, asked.seed)
+    else:
+        rig = load_rig(asked.rig)
+        spec, ports = rig_twin(rig, asked.seed), rig.model.ports
+    ways = {name: _ways(entry, tcp=asked.tcp, pty=asked.pty) for name, entry in ports.items()}
+    asyncio.run(_serve(spec, ports, ways, as_json=asked.format == "json"))
+    return ExitCode.COMPLETE
+
+
+def _ways(entry: PortEntry, *, tcp: bool, pty: bool) -> tuple[str, ...]:
+    """Say how a port is served: as its own line is, unless one way is asked for."""
+    asked = tuple(way for way, wanted in (("pty", pty), ("tcp", tcp)) if wanted)
+    return asked or (("tcp",) if entry.tcp or entry.visa else ("pty",))
+
+
+async def _serve(
+    spec: TwinSpec,
+    ports: Mapping[str, PortEntry],
+    ways: Mapping[str, tuple[str, ...]],
+    *,
+    as_json: bool,
+) -> None:
+    clock = WallClock()
+    world = build_world(spec)
+    world.follow(clock.now_ns)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        used = dict.fromkeys(device.port for device in spec.devices)
+        served = {
+            name: await _endpoint(stack, world.line(name), clock, ways[name]) for name in used
+        }
+        print(_told(spec, ports, served, as_json=as_json), flush=True)
+        if not as_json:
+            print("serving until Ctrl-C", file=sys.stderr)
+        await stop.wait()
+
+
+async def _endpoint(
+    stack: AsyncExitStack, line: SimDevice, clock: WallClock, ways: tuple[str, ...]
+) -> Endpoint:
+    serve = serving()
+    shared = serve.Ticked(line)
+    pty, url = "", ""
+    if "pty" in ways:
+        on_pty = await serve.serve_pty(shared, clock.now_ns)
+        _close_with(stack, on_pty)
+        pty = on_pty.path
+    if "tcp" in ways:
+        on_tcp = await serve.serve_tcp(shared, clock.now_ns)
+        _close_with(stack, on_tcp)
+        url = on_tcp.url
+    return Endpoint(pty, url)
+
+
+def _close_with(stack: AsyncExitStack, served: _Served) -> None:
+    stack.push_async_callback(served.close)
+
+
+def _told(
+    spec: TwinSpec,
+    ports: Mapping[str, PortEntry],
+    served: Mapping[str, Endpoint],
+    *,
+    as_json: bool,
+) -> str:
+    found = {
+        device.name: {
+            "kind": device.kind,
+            "pty": served[device.port].pty or None,
+            "url": served[device.port].url or None,
+            "settings": _settings(device.kind, ports[device.port]),
+        }
+        for device in spec.devices
+    }
+    if as_json:
+        return json.dumps({"devices": found}, ensure_ascii=False)
+    rows = [
+        (name, row["kind"] or "", row["pty"] or row["url"] or "", row["settings"] or "")
+        for name, row in found.items()
+    ]
+    return "\n".join(table(rows, head=("device", "kind", "open", "settings")))
+
+
+def _settings(kind: str, entry: PortEntry) -> str | None:
+    """Return baud rate and format of a serial line; None on a network."""
+    if entry.tcp or entry.visa:
+        return None
+    baud, _, form = listing("drivers", kind).line.partition(" ")
+    return f"{entry.baud or baud} {form or entry.format}"
