@@ -9,6 +9,7 @@ LabctlError                    raised on purpose; each message is a sentence for
 │   └── UsageError             arguments that do not fit together
 ├── DeviceError                an instrument did not do what it was asked
 │   ├── NoReplyError           nothing, or half a frame, within the timeout
+│   │   └── AbandonedError     a trip needed the line first
 │   ├── GarbledError           bytes that are not in the instrument's grammar
 │   ├── PortLostError          the port itself is gone
 │   ├── RefusedByDeviceError   the instrument understood and said no
@@ -125,6 +126,10 @@ class DeviceError(LabctlError):
 
 class NoReplyError(DeviceError):
     """Nothing, or half a frame, came back within the timeout."""
+
+
+class AbandonedError(NoReplyError):
+    """The question was given up because a trip needed the line; the instrument is not to blame."""
 
 
 class GarbledError(DeviceError):

@@ -12,6 +12,7 @@ from labctl.units import TORR_MBAR
 Painter = Callable[..., str]
 
 LABEL = 11
+CELLS = (18, 20, 18, 12)
 NARROW = 40
 PRESSURE_UNITS = {"mbar": 1.0, "Torr": TORR_MBAR}
 
@@ -130,7 +131,7 @@ def _measured(view: View, width: int, paint: Painter) -> list[str]:
     places = [f"{text} {place}" for place, text in view.pressures]
     rows = [
         ("flask", _celsius(view.flask_c), [("to", _celsius(view.setpoint_c)),
-         ("probe 2", _celsius(view.probe2_c)), ("warm line", _celsius(view.warm_c))]),
+         ("probe 2", _celsius(view.probe2_c)), ("warm", _celsius(view.warm_c))]),
         ("P", places[0] if places else "unknown", [("", place) for place in places[1:]]),
         ("1S", _nm(view.hot_nm, "hot"), [("", _nm(view.cold_nm, "at 25 °C")),
          ("PL", "-" if view.pl_area is None else f"{view.pl_area:.3g}")]),
@@ -141,12 +142,11 @@ def _measured(view: View, width: int, paint: Painter) -> list[str]:
 def _measures(
     name: str, first: str, rest: list[tuple[str, str]], width: int, paint: Painter
 ) -> str:
-    line = _label(name, paint) + paint(padded(first, 18), "bold")
-    for label, value in rest:
+    line = _label(name, paint) + paint(padded(first, CELLS[0]), "bold")
+    for (label, value), room in zip(rest, CELLS[1:], strict=False):
         cell = f"{paint(label, 'dim')} {value}" if label else value
-        cell = padded(cell, 18) + " "
-        if shown(line) + shown(cell.rstrip()) <= width:
-            line += cell
+        if shown(line) + shown(cell) <= width:
+            line += padded(cell, room)
     return line.rstrip()
 
 

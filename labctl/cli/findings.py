@@ -10,6 +10,7 @@ from typing import TextIO
 
 from labctl.cli.text import WIDTH, Paint
 from labctl.errors import Finding, Severity
+from labctl.source import MAX_BYTES
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _BEFORE = 40
@@ -63,9 +64,9 @@ def _window(line: str, at: int) -> tuple[str, int]:
 
 
 def _lines(file: str) -> list[str]:
+    path = Path(file)
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_BYTES else ""
     except (OSError, ValueError):
         return []
-    # A file that is one huge line, or thousands of them, is no source to quote from.
-    return [line if line.isprintable() or "\t" in line else "" for line in text.splitlines()]
+    return [line if line.replace("\t", " ").isprintable() else "" for line in text.splitlines()]

@@ -17,7 +17,7 @@ COMMANDS: dict[str, Row] = {
 """Command -> module in `labctl.cli`, what it takes, and what it does."""
 
 _HEAD = """\
-labctl runs recipes for air-free nanocrystal synthesis: checked, simulated, recorded.
+labctl checks, simulates and records the syntheses of air-free nanocrystals.
 
 usage: labctl COMMAND ...
 """
@@ -27,8 +27,9 @@ labctl COMMAND --help tells the options of a command. To begin:
 
   labctl dry-run recipes/inp_zns_surface_initiated.yaml
 
-Ends with 0 complete, 2 refused, 3 in the safe state, 4 complete with deviations,
-130 interrupted; 1 is a fault in labctl. Runs go to ./runs, $LABCTL_RUNS or --runs."""
+Exit codes: 0 complete, 2 refused, 3 ended in the safe state, 4 complete with
+deviations, 130 interrupted, 1 a fault in labctl. Runs go to ./runs, or where
+$LABCTL_RUNS or --runs says."""
 
 
 def text() -> str:

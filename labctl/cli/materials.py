@@ -13,15 +13,20 @@ from labctl.recipe.steps.confirm import Confirm
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.prime import SPARE, Prime
+from labctl.units import show
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One reagent of a plan; volumes in mL. `drawn_ml` is None where it is added by hand."""
+    """One reagent of a plan; volumes in mL. `drawn_ml` is None where it is added by hand.
+
+    `mind` is what its maker and user must mind: temperature, purity, age.
+    """
 
     reagent: str
     composition: str
     lot: str
+    mind: tuple[str, ...]
     by: str
     concentration_mol_l: float | None
     doses_ml: float
@@ -96,10 +101,14 @@ def needed(plan: Plan) -> Iterator[Needed]:
 
 def _material(plan: Plan, name: str, doses_ml: float, priming_ml: float) -> Material:
     load, row = plan.scene.loads[name], plan.batch.model.loads[name]
+    reagent = plan.recipe.head.reagents[name]
+    keep = "" if load.keep_at_c is None else f"keep at {show(load.keep_at_c, 'temperature')}"
+    made = f"made the {reagent.made}" if reagent.made else ""
     return Material(
         name,
-        plan.recipe.head.reagents[name].is_,
+        reagent.is_,
         row.lot,
+        tuple(filter(None, (keep, reagent.gate, made))),
         load.pump or "hand",
         load.concentration_mol_l,
         doses_ml,

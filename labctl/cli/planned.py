@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from labctl.cli import findings as found_text
 from labctl.cli.materials import Material, fullest, materials, needed
-from labctl.cli.text import Paint, clipped, columns, rounded, table
+from labctl.cli.text import Paint, clipped, columns, rounded, table, wrapped
 from labctl.errors import Finding
 from labctl.plan import Plan, PlannedStep
 from labctl.prepare import rows
@@ -49,6 +49,7 @@ def as_text(plan: Plan, findings: Sequence[Finding]) -> list[str]:
     parts = [
         _head(plan, paint),
         [paint("Timeline", "bold"), *_timeline(plan, paint)],
+        [paint("Prepare", "bold"), *_prepare(plan)],
         [paint("Volumes in mL", "bold"), *_volumes(plan)],
         [paint("A person is needed", "bold"), *_people(plan)],
     ]
@@ -95,7 +96,7 @@ def _head(plan: Plan, paint: Paint) -> list[str]:
 
 
 def _timeline(plan: Plan, paint: Paint) -> list[str]:
-    room = max(30, columns() - 42)
+    room = max(30, columns() - 41)
     cells = []
     for planned in plan.steps:
         at = plan.batch.model.date + dt.timedelta(seconds=planned.start_s)
@@ -120,9 +121,31 @@ def _timeline(plan: Plan, paint: Paint) -> list[str]:
     return told
 
 
+def _prepare(plan: Plan) -> list[str]:
+    return [f"  {line}" for line in wrapped(map(_prepared, materials(plan)))]
+
+
+def _prepared(row: Material) -> str:
+    if row.drawn_ml is None:
+        what = f"{row.reagent}: {row.doses_ml:.3f} mL by hand"
+    else:
+        what = f"{row.reagent}: {row.drawn_ml:.3f} mL drawn into {row.by}"
+    strength = _strength(row.concentration_mol_l)
+    said = (what, f"{row.composition}{strength}", row.lot and f"lot {row.lot}", *row.mind)
+    return ", ".join(filter(None, said))
+
+
+def _strength(concentration_mol_l: float | None) -> str:
+    if concentration_mol_l is None:
+        return ""
+    if concentration_mol_l < 1e-3:
+        return f" {concentration_mol_l * 1e6:.3g} µmol/L"
+    return f" {concentration_mol_l:.3g} mol/L"
+
+
 def _volumes(plan: Plan) -> list[str]:
-    head = ("", "by", "drawn", "doses", "priming", "left", "mol/L", "what, lot")
-    lines = table(map(_volume, materials(plan)), head=head, right=range(2, 7))
+    head = ("", "by", "drawn", "doses", "priming", "left")
+    lines = table(map(_volume, materials(plan)), head=head, right=range(2, 6))
     most = fullest(plan)
     limit = "" if most.limit_ml is None else f"; {plan.batch.model.vessel} takes {most.limit_ml:g}"
     full = (
@@ -141,18 +164,15 @@ def _volume(row: Material) -> tuple[str, ...]:
         f"{row.doses_ml:.3f}",
         f"{row.priming_ml:.3f}" if row.priming_ml else "",
         "" if drawn is None else f"{drawn - row.needed_ml:.3f}",
-        "" if row.concentration_mol_l is None else f"{row.concentration_mol_l:.3g}",
-        f"{row.composition}, {row.lot}" if row.lot else row.composition,
     )
 
 
 def _people(plan: Plan) -> list[str]:
-    room = max(30, columns() - 20)
-    rows_ = []
+    told = []
     for row in needed(plan):
         what = f"{row.what}: {', '.join(row.items)}" if row.items else row.what
-        rows_.append((f"{row.at:%H:%M}", row.step, clipped(what, room)))
-    return [f"  {line}" for line in table(rows_)]
+        told.append(f"{row.at:%H:%M}  {row.step}: {what}")
+    return [f"  {line}" for line in wrapped(told)]
 
 
 def _assumed(plan: Plan) -> list[str]:

@@ -94,7 +94,7 @@ def wrapped(texts: Iterable[str], room: int = 0) -> list[str]:
     return [
         line
         for text in texts
-        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+        for line in textwrap.wrap(text, width, subsequent_indent="    ", break_on_hyphens=False)
     ]
 
 

@@ -137,16 +137,16 @@ class Executor:
 
     async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         bench = cast("EngineBench", self._bench)
-        bench.first_true, before = {}, bench.first_true
         watched = following.step if following is not None else None
-        if isinstance(watched, Hold) and watched.since and "." not in watched.since.split(" ")[-1]:
-            self._watch(bench, watched.since)
-        # What the preceding step watched for is this step's to read.
-        bench.first_true = {**before, **bench.first_true} if before else bench.first_true
+        condition = watched.condition() if isinstance(watched, Hold) else ""
+        if condition:
+            self._watch(bench, condition)
         await self._recorded(planned.step, planned.stage, planned.estimate.duration_s)
 
     def _watch(self, bench: EngineBench, text: str) -> None:
+        """Note when a condition first holds, from now on; the following step asks for it."""
         condition = bench.condition(text)
+        bench.first_true.pop(text, None)
 
         def look() -> None:
             if text not in bench.first_true and condition() is True:

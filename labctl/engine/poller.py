@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 
 from labctl.clock import NS, Clock, Priority
-from labctl.errors import DeviceError
+from labctl.errors import AbandonedError, DeviceError
 
 Poll = Callable[[], Awaitable[Sequence[float | None]]]
 Sink = Callable[[Sequence[float | None]], None]
@@ -87,6 +87,8 @@ class Poller:
         try:
             values = await polled.poll()
             self._speaks(polled)
+        except AbandonedError:
+            return
         except DeviceError as error:
             values = (None,) * polled.width
             if not polled.silent:

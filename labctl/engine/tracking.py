@@ -16,7 +16,7 @@ from labctl.engine.deciding import Decision, Level, Sighting
 from labctl.engine.optics import FULL, Floats, Optics
 from labctl.engine.people import People
 from labctl.engine.run import Run
-from labctl.errors import DeviceError, StepFailedError
+from labctl.errors import AbandonedError, DeviceError, StepFailedError
 from labctl.readings import Quality, Reading, Spectrum
 from labctl.rig.devices import PersonEntry, SpectrometerEntry
 from labctl.spectroscopy.absorbance import Absorbance, Detector, absorbance
@@ -67,6 +67,8 @@ class Tracking:
                 if pl_period_ns and self._run.clock.now_ns() >= pl_due_ns:
                     pl_due_ns = self._run.clock.now_ns() + pl_period_ns
                     await self._glow()
+            except AbandonedError:
+                continue
             except (DeviceError, StepFailedError) as error:
                 self._run.event("track.silent", str(error), level="warning")
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from labctl.clock import NS, Clock, Priority
-from labctl.errors import NoReplyError
+from labctl.errors import AbandonedError, NoReplyError
 from labctl.framing import Frame
 
 Trace = Callable[[int, str, bytes], None]
@@ -132,7 +132,7 @@ class Port:
         """Send bytes that have no reply.
 
         Raises:
-            NoReplyError: abandoned for a trip before anything was sent.
+            AbandonedError: given up for a trip before anything was sent.
             PortLostError: the port is gone.
         """
         if self._holder is None:
@@ -175,7 +175,7 @@ class Port:
         if stray:
             self._pass_on(stray)
         if self._waiting and self._trip_waits():
-            raise NoReplyError(device, repr(data), "the line", "a trip; nothing was sent")
+            raise AbandonedError(device, repr(data), "the line", "a trip; nothing was sent")
         if gate is not None:
             gate()
         if self.trace is not None:
@@ -211,7 +211,7 @@ class Port:
                 self._pass_on(got[:length])
                 got, length = later, end
             elif self._waiting and self._trip_waits():
-                raise NoReplyError(device, repr(question), "its reply", "a trip before it was sure")
+                raise AbandonedError(device, repr(question), "its reply", "a trip before")
             else:
                 got = got[:length] + later
         if self.trace is not None:

@@ -32,6 +32,10 @@ class Hold(Step):
     keep_above: Temperature | None = None
     grace: Duration = 60.0
 
+    def condition(self) -> str:
+        """Return the condition that starts the clock, or nothing."""
+        return "" if self.since.endswith((".start", ".end")) else self.since
+
     def estimate(self, flask: Flask, scene: Scene) -> Estimate:
         """The time asked for."""
         return Estimate(self.for_, self.for_ + CLOCK_TIMEOUT_S)
@@ -60,7 +64,7 @@ class Hold(Step):
     async def _clock(self, bench: Bench) -> float:
         if not self.since:
             return bench.elapsed_s()
-        if self.since.endswith((".start", ".end")):
+        if not self.condition():
             return bench.since_s(self.since)
         condition = bench.condition(self.since)
         first = bench.first_true_s(self.since)
