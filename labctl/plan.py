@@ -23,6 +23,7 @@ from labctl.units import show
 
 NOMINAL_AMBIENT_MBAR = 1005.0
 ROOM_C = 22.0
+OPTIONAL_ROLES = frozenset({"jack"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,26 +199,37 @@ def _vessel_meets(recipe: Recipe, batch: LoadedBatch, rig: LoadedRig) -> Iterato
 
 
 def _roles_meet(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> list[Finding]:
-    findings = []
-    mark = recipe.document.key_mark(("needs",))
-    samples = isinstance(p := rig.model.devices.get(rig.person), PersonEntry) and p.samples
+    return [*_tracks_meet(recipe, rig), *_pumps_meet(recipe, rig, batch), *_steps_meet(recipe, rig)]
+
+
+def _tracks_meet(recipe: Recipe, rig: LoadedRig) -> Iterator[Finding]:
+    person = rig.model.devices.get(rig.person)
+    samples = isinstance(person, PersonEntry) and person.samples
     for track in recipe.head.needs.in_loop:
         if track not in rig.model.roles and not samples:
             message = f"{rig.model.name} has no {track}; bind it, or give the person `samples`"
-            findings.append(mark.finding("needs.in_loop", message))
-    pumps = sum(bool(row.pump) for row in batch.model.loads.values())
-    by_hand = rig.entry("operator")[0] or any(r.by for r in batch.model.loads.values())
-    if pumps < recipe.head.needs.pumps and not by_hand:
-        message = f"{recipe.head.needs.pumps} pumps are needed; the batch sheet loads {pumps}"
-        findings.append(mark.finding("needs.pumps", message))
-    seen: set[str] = set()
-    for stage in recipe.all_stages:
-        for step in flattened(stage.steps):
-            for role in step.roles():
-                if role not in rig.model.roles and role not in seen and role != "jack":
-                    seen.add(role)
-                    findings.append(_unbound(role, step, rig, step.mark))
-    return findings
+            mark = recipe.document.key_mark(("needs", "in_loop"))
+            yield mark.finding("needs.in_loop", message)
+
+
+def _pumps_meet(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Iterator[Finding]:
+    loaded = sum(bool(row.pump) for row in batch.model.loads.values())
+    needed = recipe.head.needs.pumps
+    if loaded < needed and not rig.entry("operator")[0]:
+        message = f"{needed} pumps are needed; the batch sheet loads {loaded}, and nobody injects"
+        yield recipe.document.mark(("needs", "pumps")).finding("needs.pumps", message)
+
+
+def _steps_meet(recipe: Recipe, rig: LoadedRig) -> Iterator[Finding]:
+    steps = [step for stage in recipe.all_stages for step in flattened(stage.steps)]
+    missing = {
+        role: step
+        for step in reversed(steps)
+        for role in step.roles()
+        if role not in rig.model.roles and role not in OPTIONAL_ROLES
+    }
+    for role, step in missing.items():
+        yield _unbound(role, step, rig, step.mark)
 
 
 def _unbound(role: str, step: Step, rig: LoadedRig, mark: Mark) -> Finding:

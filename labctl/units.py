@@ -231,6 +231,18 @@ def show_duration(seconds: float) -> str:
     return ("-" if total < 0 else "") + " ".join(parts[:2])
 
 
+def show_amount(amount_mmol: float) -> str:
+    """Print an amount as a chemist says it.
+
+    >>> show_amount(0.00022), show_amount(0.4)
+    ('220 nmol', '0.4 mmol')
+    """
+    for unit, scale in (("mmol", 1.0), ("µmol", 1e-3), ("nmol", 1e-6)):
+        if amount_mmol >= 0.1 * scale:
+            return f"{amount_mmol / scale:.4g} {unit}"
+    return f"{amount_mmol:.3g} mmol"
+
+
 def spelling(unit: str) -> str:
     """Bring the spellings people type to the one of the table.
 

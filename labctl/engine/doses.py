@@ -20,7 +20,7 @@ from labctl.engine.poller import Poller
 from labctl.engine.run import Run
 from labctl.errors import DeviceError, StepFailedError
 from labctl.record import DoseRow
-from labctl.units import show
+from labctl.units import show, show_amount
 
 WATCH_S = 1.0
 IDLE_POLL_S = 8.0
@@ -87,7 +87,7 @@ class Doses:
         kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
         verb = "charge" if request.kind == "charge" else "inject"
         over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
-        amount = f" ({show(request.amount_mmol, 'amount')})" if request.amount_mmol else ""
+        amount = f" ({show_amount(request.amount_mmol)})" if request.amount_mmol else ""
         text = f"{verb} {show(request.volume_ml, 'volume')} of {request.reagent}{amount}{over}"
         if request.button:
             text += ", and press INJECTED"

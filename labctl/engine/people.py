@@ -11,6 +11,7 @@ from labctl.engine.machine import State, Trigger
 from labctl.engine.run import Run
 from labctl.errors import AbortedError
 from labctl.readings import Quality, Reading
+from labctl.units import show
 
 
 class People:
@@ -35,7 +36,7 @@ class People:
             if asks:
                 run.machine.fire(Trigger.ANSWERED)
         by = ", ".join(self.names(reply)) or ("default" if reply.by_default else "operator")
-        text = reply.text or ("" if reply.value is None else f"{reply.value:g}") or "done"
+        text = _answered(task, reply)
         now_ns = run.clock.now_ns()
         run.record.answer(question, now_ns, text, by, simulated=run.simulated)
         if reply.text == "refused":
@@ -108,6 +109,15 @@ class People:
         batch = self._run.plan.batch.model
         known = {"operator": batch.operator, "second": batch.second or "second"}
         return [known.get(name, name) for name in reply.signed]
+
+
+def _answered(task: Task, reply: Reply) -> str:
+    """Say an answer: a choice, a value with its unit, or that it was done."""
+    if task.kind not in {TaskKind.ANSWER, TaskKind.READ}:
+        return "refused" if reply.text == "refused" else "done"
+    if reply.value is not None:
+        return show(reply.value, task.dimension) if task.dimension else f"{reply.value:g}"
+    return reply.text or "no answer"
 
 
 def dimension_of_hand(signal: str) -> str:

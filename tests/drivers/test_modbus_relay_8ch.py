@@ -56,7 +56,9 @@ def on_script(main, *replies, **settings):
     async def body(loop):
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
         port = Port("line", MemoryWire(script, clock), clock)
-        driver = ModbusRelay8ch(port, DeviceSettings(**({"name": "v", "outputs": OUTPUTS} | settings)))
+        driver = ModbusRelay8ch(
+            port, DeviceSettings(**({"name": "v", "outputs": OUTPUTS} | settings))
+        )
         return await main(driver, script)
 
     return run_virtual(body)

@@ -302,9 +302,7 @@ class TwoNodes:
     def step(self, dt_s):
         for _ in range(5):
             flow = 0.55 * (self.mantle_c - self.flask_c)
-            lost = 0.06 * (self.flask_c - 22.0) + 1e-10 * (
-                (self.flask_c + 273.15) ** 4 - 295.15**4
-            )
+            lost = 0.06 * (self.flask_c - 22.0) + 1e-10 * ((self.flask_c + 273.15) ** 4 - 295.15**4)
             self.mantle_c += dt_s / 5 * (self.power_w - flow - 0.05 * (self.mantle_c - 22)) / 80.0
             self.flask_c += dt_s / 5 * (flow - lost) / 61.0
             self.probe_c += dt_s / 5 * (self.flask_c - self.probe_c) / 4.0

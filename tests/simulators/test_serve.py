@@ -132,16 +132,19 @@ async def test_pymodbus_drives_heater_and_relays_on_one_line_over_tcp(heater, bo
     served = await serve_tcp(line, WallClock().now_ns)
 
     def work():
-        with ModbusTcpClient(served.host, port=served.port, framer=FramerType.RTU, timeout=0.3, retries=0) as client:
+        with ModbusTcpClient(
+            served.host, port=served.port, framer=FramerType.RTU, timeout=0.3, retries=0
+        ) as client:
             assert client.write_register(2, 1200, device_id=1).registers == [1200]
             assert client.read_holding_registers(1, count=5, device_id=1).registers[1] == 1200
             assert client.write_registers(24, [1000, 2000], device_id=1).count == 2
             assert client.read_input_registers(2, count=1, device_id=1).registers == [1000]
             assert client.read_holding_registers(9000, device_id=1).exception_code == 2
             assert client.write_coil(2, True, device_id=10).bits[0]
-            assert client.read_coils(0, count=8, device_id=10).bits == [False] * 2 + [True] + [
-                False
-            ] * 5
+            assert (
+                client.read_coils(0, count=8, device_id=10).bits
+                == [False] * 2 + [True] + [False] * 5
+            )
             assert client.read_discrete_inputs(0, count=8, device_id=10).bits[1]
             assert client.write_coils(0, [True] * 8, device_id=10).count == 8
             assert client.read_coils(8, count=1, device_id=10).exception_code == 2
