@@ -237,10 +237,11 @@ def show_amount(amount_mmol: float) -> str:
     >>> show_amount(0.00022), show_amount(0.4)
     ('220 nmol', '0.4 mmol')
     """
-    for unit, scale in (("mmol", 1.0), ("µmol", 1e-3), ("nmol", 1e-6)):
-        if amount_mmol >= 0.1 * scale:
-            return f"{amount_mmol / scale:.4g} {unit}"
-    return f"{amount_mmol:.3g} mmol"
+    if amount_mmol >= 0.01:
+        return f"{amount_mmol:.4g} mmol"
+    if amount_mmol >= 1e-3:
+        return f"{amount_mmol * 1e3:.4g} µmol"
+    return f"{amount_mmol * 1e6:.4g} nmol"
 
 
 def spelling(unit: str) -> str:
