@@ -29,7 +29,8 @@ _TIMEOUT_S: Final = 0.5
 class ModbusRelay8ch:
     """Named outputs and inputs (capability RelayBoard); channels are all of them, 0 or 1.
 
-    `settings.outputs` and `settings.inputs` map names to numbers from 1 to 8.
+    `settings.outputs` and `settings.inputs` map names to numbers from 1 to 8. An output in
+    `settings.rests_on` (a normally open valve) is on while its relay is off, and read as such.
 
     Raises:
         OutOfRangeError: a number that the board does not have.
@@ -43,6 +44,7 @@ class ModbusRelay8ch:
         self._address = settings.address
         self._outputs = self._numbered("output", settings.outputs)
         self._inputs = self._numbered("input", settings.inputs)
+        self._resting = sum(1 << bit for n, bit in self._outputs.items() if n in settings.rests_on)
         self._coils_question = self._question(_READ_COILS, 0, _RELAYS)
         self._inputs_question = self._question(_READ_INPUTS, 0, _RELAYS)
 
@@ -65,7 +67,7 @@ class ModbusRelay8ch:
             GarbledError: a reply that is not in the protocol, twice.
             RefusedByDeviceError: the board answers with an exception.
         """
-        coils = await self._bits(self._coils_question, Priority.POLL)
+        coils = self._resting ^ await self._bits(self._coils_question, Priority.POLL)
         values = [float(coils >> bit & 1) for bit in self._outputs.values()]
         if self._inputs:
             inputs = await self._bits(self._inputs_question, Priority.POLL)
@@ -84,11 +86,12 @@ class ModbusRelay8ch:
         if output not in self._outputs:
             raise UnknownNameError(f"output of {self.name}", output, self._outputs)
         bit = self._outputs[output]
-        question = self._question(_WRITE_COIL, bit, _ON if on else 0)
+        energised = on is not bool(self._resting >> bit & 1)
+        question = self._question(_WRITE_COIL, bit, _ON if energised else 0)
         reply = await self._send(question, gate=gate)
         if answers(question, reply):
             self._refuse_exception(question, reply)
-        coils = await self._bits(self._coils_question, Priority.COMMAND)
+        coils = self._resting ^ await self._bits(self._coils_question, Priority.COMMAND)
         if bool(coils >> bit & 1) != on:
             asked = f"to switch {output} (coil {bit + 1}) {_word(on)}"
             raise RefusedByDeviceError(self.name, asked, _word(on), _word(not on))

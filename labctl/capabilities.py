@@ -243,7 +243,8 @@ class DeviceSettings:
     """What the rig file says of one instrument, for its driver; fields that do not apply are empty.
 
     `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
-    mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board;
+    mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
+    `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
     `places` maps a gauge's channel number to its name and trusted range in mbar.
     """
 
@@ -259,6 +260,7 @@ class DeviceSettings:
     syringe_ml: float = 0.0
     outputs: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, int] = field(default_factory=dict)
+    rests_on: tuple[str, ...] = ()
     places: Mapping[int, Channel] = field(default_factory=dict)
     has_probe2: bool = False
     power_high_mw: float = 0.0

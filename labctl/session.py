@@ -130,10 +130,13 @@ async def conduct(
     inbox.receiver(lambda message: _received(executor, message))
     if watch is not None:
         watch(run)
+    outcome = "faulted"
     try:
         outcome = await executor.execute()
     finally:
         await rig.close()
+        if outcome == "faulted":
+            record.finish(clock.now_ns(), machine.state.value, outcome)
     product = None if world is None else dict(world.product(clock.now_ns()))
     state = machine.state
     wall = wall_s() - started_s if started_s else None

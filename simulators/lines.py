@@ -10,8 +10,7 @@ from labctl.twin import SimDevice
 class SharedLine:
     """A line that all instruments hear and at most one answers; itself a `SimDevice`.
 
-    Two instruments with one address both answer, one after the other, as no sane line would have
-    it; they are not kept apart here because a real line does not either.
+    Two instruments with one address both answer: nothing keeps them apart on a real line either.
     """
 
     def __init__(self, devices: Sequence[SimDevice]) -> None:

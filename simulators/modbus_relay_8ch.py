@@ -35,7 +35,8 @@ _WRITE_COIL, _WRITE_REGISTER, _WRITE_COILS = 5, 6, 15
 class SimRelay8ch:
     """The board: `touches` maps its outputs' names to what they switch, inputs to what they see.
 
-    Names and numbers (from 1) are those of the settings. `coils` is the state of the relays.
+    Names and numbers (from 1) are those of the settings. `coils` is the state of the relays. What
+    `settings.rests_on` names is wired the other way round: on while its relay is off.
     """
 
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
@@ -44,6 +45,9 @@ class SimRelay8ch:
         self._plant = plant
         self._switches = {number - 1: touches.get(n) for n, number in settings.outputs.items()}
         self._sees = {number - 1: touches.get(n) for n, number in settings.inputs.items()}
+        self._resting = {settings.outputs[name] - 1 for name in settings.rests_on}
+        for relay in sorted(self._resting):
+            self._wire(relay, 0)
         self._ends_ns: dict[int, int] = {}
         self._slave = ModbusSlave(settings.address, self._obey)
 
@@ -68,9 +72,12 @@ class SimRelay8ch:
         if self.coils[relay] == on:
             return
         self.coils[relay] = on
+        self._wire(relay, t_ns)
+
+    def _wire(self, relay: int, t_ns: int) -> None:
         thing = self._switches.get(relay)
         if thing is not None:
-            self._plant.put(thing, float(on), t_ns)
+            self._plant.put(thing, float(self.coils[relay] is not (relay in self._resting)), t_ns)
 
     def _obey(self, function: int, data: bytes, t_ns: int) -> bytes:
         if function in BITS:

@@ -54,9 +54,8 @@ def _head(run: Run, paint: Painter) -> list[str]:
     took = "" if meta.wall_s is None else f" in {meta.wall_s:.1f} s"
     where = f"sample {meta.sample} on {meta.rig_name}, {mark}"
     return [
-        paint(words, "bold", colour),
-        meta.recipe_name,
-        f"{where}; {values}" if values else where,
+        *(paint(line, "bold", colour) for line in wrapped([words])),
+        *wrapped([meta.recipe_name, f"{where}; {values}" if values else where]),
         passed + took,
     ]
 

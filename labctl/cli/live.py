@@ -8,7 +8,7 @@ from typing import TextIO
 
 from labctl.cli.board import View, frame, pressure
 from labctl.cli.course import Course
-from labctl.cli.text import Paint, columns, rows
+from labctl.cli.text import Paint, columns, rounded, rows
 from labctl.clock import NS, wall_s
 from labctl.engine.elapsed import Progress
 from labctl.engine.run import Run
@@ -53,7 +53,7 @@ class Lines:
         elif message.code == "step.ended":
             took_ns = message.t_ns - self._started_ns.get(step, message.t_ns)
             if message.message != "done" or took_ns >= SHORT_NS:
-                self._print(message, f"{message.message} after {took_ns / NS / 60:.0f} min")
+                self._print(message, f"{message.message} after {rounded(took_ns / NS)}")
             return
         elif message.code in QUIET:
             return

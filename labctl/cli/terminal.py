@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TextIO
 
 from labctl.capabilities import Operator, Reply, Task, TaskKind
+from labctl.cli.text import wrapped
 from labctl.errors import UnitError
 from labctl.units import parse, show
 
@@ -42,7 +43,8 @@ class TerminalOperator:
         """Ask for one task; at the end of the input the default counts, or else a refusal."""
         if self._clear is not None:
             self._clear()
-        self._say(f"\n{task.text}")
+        asked = "confirm that" if task.items else task.text
+        self._say("\n" + "\n".join(wrapped([asked])))
         try:
             with _interruptible():
                 if task.kind is TaskKind.CONFIRM:
@@ -54,9 +56,7 @@ class TerminalOperator:
             self._say("(no more input)")
             return Reply(task.default, by_default=True) if task.default else REFUSED
         except KeyboardInterrupt:
-            self._interrupt()
-            # The loop delivers the interrupt and cancels whoever waits for this answer.
-            await asyncio.get_running_loop().create_future()
+            await self._interrupt()
             return REFUSED
 
     def _signed(self, task: Task) -> Reply:
@@ -144,11 +144,14 @@ class TerminalOperator:
     def _say(self, text: str) -> None:
         self._prompts.write(f"{text}\n")
 
-    def _interrupt(self) -> None:
-        """Hand the interrupt to whoever owns SIGINT: the loop."""
+    async def _interrupt(self) -> None:
+        """Hand the interrupt to whoever owns SIGINT, and let the loop deliver it first."""
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
             handler(signal.SIGINT, None)
+        delivered = asyncio.Event()
+        asyncio.get_running_loop().call_soon(delivered.set)
+        await delivered.wait()
 
 
 @contextmanager

@@ -127,7 +127,7 @@ class EngineBench:
 
     async def valve(self, name: str, *, open_: bool) -> None:
         """Turn a valve of the manifold, gated by the inhibits if it opens."""
-        if self._run.commanded.get(name, False) is open_:
+        if self._run.commanded.get(name) is open_:
             return
         output = self._run.rig.valve(name)
         if output.by_person and open_:

@@ -57,8 +57,7 @@ class Executor:
             await self._secure(str(error))
             return "safe"
         except BaseException as error:
-            await self._secure(f"a fault in labctl: {error!r}")
-            run.machine.fire(Trigger.FAULT, repr(error))
+            await self._secure(f"a fault in labctl: {error!r}", ends=Trigger.FAULT)
             raise
         finally:
             await self._end_background()
@@ -256,13 +255,13 @@ class Executor:
         elif error is not None:
             self._crashed(task)
 
-    async def _secure(self, reason: str) -> None:
+    async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
         run = self._run
         run.machine.fire(Trigger.ABORT, reason)
         run.event("aborting", reason, level="error")
         run.elapsed.thaw()
         await SafeState(run).reach(ABORT)
-        run.machine.fire(Trigger.SECURED, reason)
+        run.machine.fire(ends, reason)
 
     def _begin(self, jobs: list[tuple[str, Coroutine[object, object, None]]]) -> None:
         for name, job in jobs:

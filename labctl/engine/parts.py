@@ -14,7 +14,7 @@ from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
 from labctl.engine.tracking import Tracking
 from labctl.readings import Channel, Kind, Quality, Reading
-from labctl.rig.devices import PumpEntry
+from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rules import Interlock
 
 FAST_S, REST_S = 1.0, 8.0
@@ -29,6 +29,7 @@ TRACKED = (
 )
 PATIENCE_S = {"peak.hot": 60.0, "peak.25C": 60.0, "peak.sigma": 60.0, "pl.area": 120.0}
 HAND_PATIENCE_S = 900.0
+VALVES = ("n2", "vac_rough", "vac_fine")
 
 
 class Parts:
@@ -58,7 +59,7 @@ class Parts:
         await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
         await self._read_ambient()
         bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
-        await self._prepare()
+        await self._prepare(bench)
         return bench
 
     def declare(self) -> None:
@@ -133,9 +134,23 @@ class Parts:
         else:
             run.event("ambient", f"ambient not read; {run.ambient_mbar:.0f} mbar assumed")
 
-    async def _prepare(self) -> None:
+    async def _read_outputs(self) -> None:
+        """Take over where valves and switches stand; a supply may be open from the start."""
         run = self.run
+        roles = {bound: role for role, bound in run.plan.rig.model.roles.items()}
+        for name, entry in run.plan.rig.model.devices.items():
+            if isinstance(entry, RelayEntry):
+                states = await run.rig.devices[name].poll()
+                for coil, state in zip(entry.coils, states, strict=False):
+                    run.commanded[roles.get(f"{name}.{coil}", coil)] = bool(state)
+
+    async def _prepare(self, bench: EngineBench) -> None:
+        run = self.run
+        await self._read_outputs()
         await run.rig.heater.off()
+        if run.rig.by_person("manifold"):
+            for valve in VALVES:
+                await bench.valve(valve, open_=False)
         for role in ("jack",):
             if run.rig.has(role):
                 output = run.rig.output(role)

@@ -94,8 +94,8 @@ class RunFacts:
         return self.run.ambient_mbar
 
     def commanded(self, output: str) -> bool | None:
-        """Return the commanded state of an output; all are off at start."""
-        return self.run.commanded.get(output, False)
+        """Return the commanded state of an output, or None before it was commanded or read."""
+        return self.run.commanded.get(output)
 
     def attended(self) -> bool:
         """Say whether somebody is at the rig now."""

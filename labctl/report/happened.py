@@ -27,7 +27,7 @@ def steps(story: Story) -> Html:
 
     Steps with a clock of their own hold a temperature: they are told as mean ± sd.
     """
-    longest = max((_took_s(story, step) for step in story.steps), default=1.0)
+    longest = max((_took_s(story, step) for step in story.steps), default=0.0) or 1.0
     heads = ["step", "started", "planned", "took", "", "flask", ""]
     rows = []
     for stage, own in groupby(story.steps, lambda step: step.stage):

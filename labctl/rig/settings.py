@@ -48,7 +48,11 @@ def _stirrer(entry: StirrerEntry, name: str) -> DeviceSettings:
 
 @settings_of.register
 def _relay(entry: RelayEntry, name: str) -> DeviceSettings:
-    return DeviceSettings(name, address=entry.unit, outputs=entry.coils, inputs=entry.inputs)
+    rest = entry.without_power
+    rests_on = tuple(coil for coil in entry.coils if rest.get(coil, rest.get("others")) == "open")
+    return DeviceSettings(
+        name, address=entry.unit, outputs=entry.coils, inputs=entry.inputs, rests_on=rests_on
+    )
 
 
 @settings_of.register

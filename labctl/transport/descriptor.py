@@ -130,13 +130,10 @@ class DescriptorWire(ABC):
             data, self._lost = b"", str(error)
         if data:
             self._buffer += data
-        elif self._at_end():
+        else:
             self._lost = self._lost or "closed by the other side"
             asyncio.get_running_loop().remove_reader(self._fd)
         self._wake()
-
-    def _at_end(self) -> bool:
-        return True
 
     def _wake(self) -> None:
         if self._waiter is not None:
@@ -183,15 +180,14 @@ class SerialWire(DescriptorWire):
                 self._name, f"to open {self._url}", "a free port", str(error)
             ) from None
         self._serial = port
+        if "://" not in self._url:
+            _tell_silence_from_loss(port.fileno())
         return int(port.fileno())
 
     def _disconnect(self) -> None:
         if self._serial is not None:
             self._serial.close()
             self._serial = None
-
-    def _at_end(self) -> bool:
-        return bool(self._lost) or "://" in self._url
 
 
 class TcpWire(DescriptorWire):
@@ -230,6 +226,13 @@ class TcpWire(DescriptorWire):
             with contextlib.suppress(OSError):
                 self._socket.close()
             self._socket = None
+
+
+def _tell_silence_from_loss(fd: int) -> None:
+    """Make an empty read of a tty mean that it is gone: pyserial sets VMIN 0, for silence."""
+    attributes = termios.tcgetattr(fd)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

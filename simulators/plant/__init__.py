@@ -1,1 +1,1 @@
-"""The plant: what the simulated instruments act on and read (flask, vacuum, syringes, reaction, optics)."""
+"""The plant that simulated instruments share: flask, vacuum, syringes, reaction, optics."""

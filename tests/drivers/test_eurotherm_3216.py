@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 
 import pytest
 from hypothesis import given
@@ -202,7 +203,7 @@ def test_a_ramp_runs_in_the_instrument_and_wears_it_once(on_heater):
     assert (worn, rates) == (1, 1)
     assert seen[59] == pytest.approx(30.0, abs=0.7)
     assert seen[-1] == 120.0
-    steps = [after - before for before, after in zip(seen, seen[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(seen)]
     assert max(steps) < 0.4
 
 

@@ -147,7 +147,7 @@ def test_a_name_it_does_not_have_is_refused_before_anything_is_sent():
 
 
 def test_a_number_it_does_not_have_is_refused():
-    with pytest.raises(OutOfRangeError, match="1 .. 8"):
+    with pytest.raises(OutOfRangeError, match=r"1 \.\. 8"):
         ModbusRelay8ch(None, DeviceSettings("v", outputs={"fan": 9}))
 
 
@@ -215,3 +215,26 @@ def test_no_bytes_whatever_are_read_as_something_else(first, second):
 
     reading = on_script(main, first, second)
     assert reading is None or seal(b"\x01\x01\x01")[:3] in {first[:3], second[:3]}
+
+
+def test_a_normally_open_valve_is_open_while_its_relay_is_off(on_twin, still_plant):
+    plant = still_plant()
+
+    async def main(driver, sim, clock):
+        at_start = await driver.poll()
+        await driver.switch("n2", False)
+        shut = (list(await driver.poll()), sim.coils[2], plant.things["valve.n2"])
+        await driver.make_safe()
+        return at_start, shut, plant.things["valve.n2"]
+
+    at_start, shut, safe = on_twin(
+        "modbus_relay_8ch",
+        main,
+        plant,
+        {"vac_rough": "valve.vac_rough", "n2": "valve.n2"},
+        outputs={"vac_rough": 1, "n2": 3},
+        rests_on=("n2",),
+    )
+    assert list(at_start) == [0.0, 1.0]
+    assert shut == ([0.0, 0.0], True, 0.0)
+    assert safe == 1.0

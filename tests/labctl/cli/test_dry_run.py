@@ -178,11 +178,11 @@ def test_ctrl_c_with_json_still_prints_the_object(start, recipe, tmp_path):
 
 def test_asked_at_the_terminal(short, labctl, tmp_path):
     typed = "YK\ndone\n1\n"
-    code, out, err = labctl("dry-run", short, "--ask", "--runs", tmp_path, typed=typed)
+    code, out, err = labctl("dry-run", short, "--ask", "--runs", tmp_path / "runs", typed=typed)
     assert (code, "Traceback" in err) == (0, False)
     assert "  - N2 bubbling\n" in err
     assert "  2  park  (default)" in err
-    with open_run(next(tmp_path.iterdir())) as run:
+    with open_run(next((tmp_path / "runs").iterdir())) as run:
         by = {question.text: question.by for question in run.questions}
         assert by["trap cold; N2 bubbling"] == "YK"
         assert [dose.delivered_ml for dose in run.doses] == [10.0]
@@ -190,14 +190,14 @@ def test_asked_at_the_terminal(short, labctl, tmp_path):
 
 
 def test_the_end_of_the_input_refuses(short, labctl, tmp_path):
-    code, out, err = labctl("dry-run", short, "--ask", "--runs", tmp_path, typed="")
+    code, out, err = labctl("dry-run", short, "--ask", "--runs", tmp_path / "runs", typed="")
     assert code == 3
     assert "a person refused: trap cold; N2 bubbling" in out
     assert "(no more input)" in err
 
 
 def test_ctrl_c_at_a_prompt_ends_in_the_safe_state(start, short, tmp_path):
-    with start("dry-run", short, "--ask", "--runs", tmp_path) as process:
+    with start("dry-run", short, "--ask", "--runs", tmp_path / "runs") as process:
         seen = ""
         while not seen.endswith("or `no`: "):
             seen += process.stderr.read(1)
@@ -206,4 +206,4 @@ def test_ctrl_c_at_a_prompt_ends_in_the_safe_state(start, short, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "interrupted by the operator" in out
-    assert_safe(next(tmp_path.iterdir()))
+    assert_safe(next((tmp_path / "runs").iterdir()))

@@ -1,0 +1,148 @@
+"""Every rule: one change that only it refuses, with its place, and a near miss that passes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labctl.check import RULES, check
+from labctl.errors import Severity
+from labctl.plan import plan
+from labctl.recipe.load import recipe_of
+from labctl.rig.batch import Batch, LoadedBatch
+from labctl.rig.load import load_rig, rig_of
+from labctl.source import compose, validate
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = {
+    "recipe": (ROOT / "recipes/inp_zns_surface_initiated.yaml").read_text(encoding="utf-8"),
+    "sheet": (ROOT / "recipes/inp_zns_surface_initiated.batch.yaml").read_text(encoding="utf-8"),
+    "rig": (ROOT / "simulators/rig.yaml").read_text(encoding="utf-8"),
+}
+MANUAL = load_rig(ROOT / "rigs/manual.yaml")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where to change what; `at` is the text a finding points to, `near` the change that passes."""
+
+    rule: str
+    file: str
+    old: str
+    new: str
+    at: str
+    near: str
+    says: str = ""
+    severity: Severity = Severity.ERROR
+
+
+CASES = [
+    Case("limits.temperature", "recipe", "to: 320 C", "to: 346 C", "346 C", "to: 340 C",
+         "ramp.to is 346 \u00b0C; the most allowed on schlenk-2 is 345 \u00b0C"),
+    Case("limits.needs", "recipe", "max_T: 325 C", "max_T: 346 C", "346 C", "max_T: 345 C",
+         "the recipe needs 346 \u00b0C"),
+    Case("limits.heater", "rig", "power: 85 %", "power: 40 %", "ramp: {to: 320", "power: 84 %",
+         "cannot be reached"),
+    Case("vessel.fill_high", "recipe", "SQ, volume: 10 mL", "SQ, volume: 16 mL",
+         "ramp: {to: 320", "SQ, volume: 11 mL", "the most allowed in flask50 is 25 mL"),
+    Case("vessel.fill_low", "recipe", "SQ, volume: 10 mL", "SQ, volume: 3 mL", "degas: {at",
+         "SQ, volume: 6 mL", "cover thermometer and stir bar"),
+    Case("doses.beyond_syringe", "sheet", "drawn: 9.2 mL", "drawn: 10.5 mL", "10.5 mL",
+         "drawn: 9.9 mL", "10 mL syringe of pump_1"),
+    Case("doses.not_enough", "sheet", "drawn: 9.2 mL", "drawn: 8.2 mL", "8.2 mL", "drawn: 8.6 mL",
+         "ZN: 8.2 mL are drawn"),
+    Case("doses.rate", "recipe", "$s_dose, over: 60 s", "$s_dose, over: 1 s", "$s_dose",
+         "$s_dose, over: 10 s", "is outside what pump_2 can do"),
+    Case("order.reference", "recipe", "  - reference: {of: absorbance, in: flask}", "  - stir: 600 rpm",
+         "charge: {reagent: NC", "  - reference: {of: absorbance}", "before the lamp's reference"),
+    Case("order.vacuum_after_hf", "recipe", "{value: 30 min, why: as", "{value: 29 min, why: as",
+         "hf_treat:", "{value: 31 min, why: as", "30 min after HF", Severity.WARNING),
+    Case("people.unattended", "sheet", "2025-11-03 09:00", "2025-11-03 16:00", "stage3:",
+         "2025-11-03 10:00", "stage stage3 needs people", Severity.WARNING),
+    Case("people.hf_alone", "sheet", "second: MT  ", "golden2: ", "operator: YK", "second: AB  ",
+         "needs a `second` person"),
+    Case("people.hf_alone", "recipe", "{for: HF, who: two people", "{for: HF, who: operator",
+         "hf_treat:", "{for: HF, who: two people", "two people"),
+]  # fmt: skip
+
+
+def findings(**changed):
+    texts = {**SHIPPED, **changed}
+    sheet = compose(texts["sheet"], "sheet.yaml")
+    batch = LoadedBatch(validate(Batch, sheet, ()), sheet)
+    rig = changed["on"] if "on" in changed else rig_of(compose(texts["rig"], "rig.yaml"))
+    return check(plan(recipe_of(compose(texts["recipe"], "recipe.yaml"), {}), rig, batch))
+
+
+def replaced(case, new):
+    text = SHIPPED[case.file]
+    assert case.old in text
+    return text.replace(case.old, new, 1)
+
+
+def violation(case):
+    new = "" if case.rule == "people.hf_alone" and case.file == "sheet" else case.new
+    text = replaced(case, new)
+    return text if new else "\n".join(line for line in text.splitlines() if not _second(line))
+
+
+def _second(line):
+    return line.lstrip().startswith("# the other one")
+
+
+def test_the_shipped_recipe_breaks_no_rule():
+    assert findings() == []
+
+
+def test_every_rule_has_its_violation():
+    assert {case.rule for case in CASES} | {"people.by_hand"} == set(RULES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.file}")
+def test_a_violation_is_found_where_it_stands_and_nothing_else(case):
+    texts = {**SHIPPED, case.file: violation(case)}
+    found = findings(**{case.file: texts[case.file]})
+    assert {finding.rule for finding in found} == {case.rule}, [str(f) for f in found]
+    (first, *_) = found
+    source = next(text for text in texts.values() if case.at in text)
+    before = source[: source.index(case.at)]
+    place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+    assert (first.line, first.column) == place, str(first)
+    assert first.severity is case.severity
+    assert case.says in first.message
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.file}")
+def test_a_near_miss_passes(case):
+    assert findings(**{case.file: replaced(case, case.near)}) == []
+
+
+def test_a_sheet_with_pumps_on_a_rig_without_any_is_told_that_hands_do_it():
+    found = findings(on=MANUAL)
+    assert {(finding.rule, finding.severity) for finding in found} == {
+        ("people.by_hand", Severity.WARNING)
+    }
+    assert [finding.line for finding in found] == [
+        n for n, line in enumerate(SHIPPED["sheet"].splitlines(), 1) if "pump: pump_" in line
+    ]
+
+
+def test_hands_on_a_rig_without_pumps_need_no_telling():
+    sheet = ROOT / "recipes/inp_zns_surface_initiated.manual.batch.yaml"
+    assert findings(on=MANUAL, sheet=sheet.read_text(encoding="utf-8")) == []
+
+
+def test_what_somebody_accepts_becomes_a_note_with_the_name():
+    accept = "accept: {order.vacuum_after_hf: {reason: a control, by: MT, date: 2025-11-03}}"
+    (case,) = [case for case in CASES if case.rule == "order.vacuum_after_hf"]
+    sheet = SHIPPED["sheet"].replace("accept: {}", accept)
+    (note,) = findings(recipe=replaced(case, case.new), sheet=sheet)
+    assert note.severity is Severity.NOTE
+    assert note.message.endswith("(accepted by MT on 2025-11-03: a control)")
+
+
+def test_a_dose_beyond_the_syringe_is_found_by_the_dose_too():
+    recipe = SHIPPED["recipe"].replace("ZN, amount: 2.5 mmol", "ZN, amount: 6 mmol")
+    found = [f for f in findings(recipe=recipe) if f.rule == "doses.beyond_syringe"]
+    assert [f.file for f in found] == ["recipe.yaml"]
+    assert found[0].message.startswith("zn2: 12.1 mL of ZN do not fit")
