@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from labctl.capabilities import Stirrer, TemperatureController, VacuumPump
+from labctl.capabilities import Stirrer, VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.chemistry.reagent import Composition, contents_of, volume_for_ml
 from labctl.clock import Clock
@@ -164,12 +164,20 @@ class Ruling:
     reason: str
 
 
+class Heater(Protocol):
+    """What heats the flask."""
+
+    async def ramp(self, setpoint_c: float, rate_k_min: float) -> None:
+        """Go to a setpoint in °C at a rate in K/min; 0 K/min means as fast as it can."""
+        ...
+
+
 class Bench(Protocol):
     """What a running step may touch."""
 
     scene: Scene
     clock: Clock
-    heater: TemperatureController
+    heater: Heater
     stirrer: Stirrer
     rough: VacuumPump
     step_id: str

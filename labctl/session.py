@@ -13,6 +13,7 @@ from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
+from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
 from labctl.engine.run import Run
@@ -125,6 +126,7 @@ async def conduct(
         elapsed,
         world is not None,
         planned.scene.ambient_mbar,
+        Heat(rig.heater),
     )
     executor = Executor(Parts(run))
     inbox.receiver(lambda message: _received(executor, message))

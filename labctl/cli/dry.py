@@ -11,6 +11,7 @@ from labctl.capabilities import Operator
 from labctl.cli import findings as found_text
 from labctl.cli.board import PRESSURE_UNITS
 from labctl.cli.closing import closing, next_steps
+from labctl.cli.guard import hushed
 from labctl.cli.live import Lines, Live
 from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_settings, options
 from labctl.cli.options import request as request_of
@@ -47,7 +48,7 @@ def run(command: str, arguments: list[str]) -> int:
     if quiet:
         print(json.dumps(result.summary, ensure_ascii=False))
     else:
-        _tell(result, report)
+        hushed(lambda: _tell(result, report))
     return result.exit_code
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import logging
 import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from labctl.cli.help import COMMANDS
@@ -16,10 +18,10 @@ from labctl.errors import ExitCode, FindingsError, LabctlError, RefusedError
 
 def guarded(command: str, arguments: list[str]) -> int:
     """Run one command; no traceback ever reaches the user."""
+    _log_in_sentences()
     try:
         module = importlib.import_module(f"labctl.cli.{COMMANDS[command][0]}")
-        code = int(module.run(command, arguments))
-        sys.stdout.flush()
+        return hushed(lambda: module.run(command, arguments))
     except RefusedError as error:
         return _refused(error, as_json=_wants_json(arguments))
     except LabctlError as error:
@@ -28,13 +30,35 @@ def guarded(command: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("labctl: interrupted", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read has gone; the interpreter must not try to flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.COMPLETE)
     except Exception as error:  # noqa: BLE001 - the last line before the user
         return _faulted(command, error)
-    return code
+
+
+def hushed(say: Callable[[], int | None]) -> int:
+    """Print something; when whoever reads stdout has gone, nothing more is said and all is well."""
+    try:
+        code = say()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter must not try to flush into the pipe once more at its end.
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return int(ExitCode.COMPLETE)
+    return int(code or 0)
+
+
+def _log_in_sentences() -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(_without_traceback)
+    handler.setFormatter(logging.Formatter("labctl: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info is not None:
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", ()
+        record.exc_info = None
+    return True
 
 
 def _refused(error: RefusedError, *, as_json: bool) -> int:

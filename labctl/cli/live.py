@@ -68,8 +68,11 @@ class Lines:
         stage, step = ("end", "") if ending else (run.stage, run.step_id)
         step = str(event.data.get("step") or step)
         mark = "" if event.level == "info" else f"{event.level}: "
-        self._stream.write(f"{at}  {stage:<8}  {step:<10}  {mark}{text}\n")
-        self._stream.flush()
+        try:
+            self._stream.write(f"{at}  {stage:<8}  {step:<10}  {mark}{text}\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._run = None  # whoever read has gone; the run goes on
 
 
 class Live:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Literal
 
-from labctl.bench import Answer, Criterion, DoseRequest, Question, Ruling
+from labctl.bench import Answer, Criterion, DoseRequest, Heater, Question, Ruling
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS
@@ -40,7 +40,7 @@ class EngineBench:
     ) -> None:
         self.scene = replace(run.plan.scene, ambient_mbar=run.ambient_mbar)
         self.clock = run.clock
-        self.heater = run.rig.heater
+        self.heater: Heater = run.heat
         self.stirrer = run.rig.stirrer
         self.rough: VacuumPump = run.rig.vacuum()
         self.step_id = ""
@@ -232,7 +232,7 @@ class EngineBench:
 
     async def off(self) -> None:
         """Switch the heater off."""
-        await self._run.rig.heater.off()
+        await self._run.heat.off()
         self._run.event("heater", "heater off")
 
     def note(self, code: str, message: str, **data: Scalar) -> None:

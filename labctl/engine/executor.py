@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import cast
+from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
 from labctl.capabilities import SyringePump
@@ -22,6 +22,8 @@ from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.hold import Hold
 from labctl.rules import Interlock
 
+T = TypeVar("T")
+
 
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
@@ -31,7 +33,7 @@ class Executor:
         self.interrupted = False
         self._run = parts.run
         self._bench: EngineBench | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._end: LabctlError | None = None
         self._freezing: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -122,13 +124,12 @@ class Executor:
         run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
         if problem.do == "park":
             raise AbortedError(f"park: {reason}")
-        await run.rig.heater.freeze()
+        await run.heat.freeze()
         choices = (
             ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
         )
-        answer = await self.parts.people.ask(
-            Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
-        )
+        question = Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
+        answer = await self._abandonable(self.parts.people.ask(question), f"question {step.id}")
         if answer.choice in {"retry", "skip"}:
             run.deviation(f"{step.id}: {answer.choice} after: {reason}")
             return answer.choice
@@ -179,7 +180,8 @@ class Executor:
         run.event("step.started", step.summary(), {"step": step.id, "stage": stage})
         state = "cancelled"
         try:
-            await (step.run(cast("Bench", bench)) if nested else self._as_task(step))
+            running = step.run(cast("Bench", bench))
+            await (running if nested else self._abandonable(running, f"step {step.id}"))
             state = "done"
         except (StepFailedError, DeviceError):
             state = "failed"
@@ -187,37 +189,39 @@ class Executor:
         finally:
             run.record.step_ended(key, run.clock.now_ns(), state)
             bench.anchors[f"{plain or step.id}.end"] = bench.elapsed_s()
-            bench.step_id, bench.step_key = outer
             run.event("step.ended", state, {"step": step.id})
+            bench.step_id, bench.step_key = outer
+            run.step_id = bench.step_id
 
-    async def _as_task(self, step: Step) -> None:
-        """Run a step as a task that a trip can abandon.
+    async def _abandonable(self, coroutine: Coroutine[object, object, T], name: str) -> T:
+        """Run something as a task that a trip, an abort or an interrupt can abandon.
 
         Raises:
-            LabctlError: what ended the run while the step ran.
+            LabctlError: what ended the run meanwhile.
         """
-        coroutine = cast("Coroutine[object, object, None]", step.run(cast("Bench", self._bench)))
-        self._task = asyncio.create_task(coroutine, name=f"step {step.id}")
+        task = asyncio.create_task(coroutine, name=name)
+        self._task = task
         if self._end is not None:
-            self._task.cancel()
+            task.cancel()
         try:
-            await asyncio.wait({self._task})
+            await asyncio.wait({task})
         finally:
-            task, self._task = self._task, None
+            self._task = None
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         if self._end is not None:
-            task.cancelled() or task.exception()
+            if not task.cancelled():
+                task.exception()
             raise self._end
-        task.result()
+        return task.result()
 
     async def _freeze(self, action: str, reason: str) -> None:
         run = self._run
         if not run.machine.fire(Trigger.FREEZE, reason):
             return
         run.elapsed.freeze()
-        await run.rig.heater.freeze()
+        await run.heat.freeze()
         for load in run.plan.scene.loads.values():
             if load.pump:
                 await cast("SyringePump", run.rig.devices[load.pump]).stop()
@@ -231,6 +235,7 @@ class Executor:
             raise AbortedError(f"{answer.choice}: {reason}")
         run.deviation(f"resumed by a person: {reason}")
         run.machine.fire(Trigger.RESUME)
+        await run.heat.resume()
         run.elapsed.thaw()
         run.machine.fire(Trigger.RESUMED)
 
@@ -238,7 +243,7 @@ class Executor:
         """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
         verb, _, name = action.partition(" ")
         if action == "heater off":
-            await self._run.rig.heater.off()
+            await self._run.heat.off()
         elif verb == "close" and self._bench is not None:
             await self._bench.valve(name, open_=False)
         elif verb == "stop" and name in self._run.rig.devices:

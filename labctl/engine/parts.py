@@ -147,7 +147,7 @@ class Parts:
     async def _prepare(self, bench: EngineBench) -> None:
         run = self.run
         await self._read_outputs()
-        await run.rig.heater.off()
+        await run.heat.off()
         if run.rig.by_person("manifold"):
             for valve in VALVES:
                 await bench.valve(valve, open_=False)

@@ -39,6 +39,8 @@ class People:
         text = _answered(task, reply)
         now_ns = run.clock.now_ns()
         run.record.answer(question, now_ns, text, by, simulated=run.simulated)
+        if task.kind is TaskKind.ANSWER:
+            run.event("answered", f"{task.text}: {text} ({by})", {"step": run.step_id})
         if reply.text == "refused":
             raise AbortedError(f"a person refused: {task.text}")
         return reply

@@ -12,6 +12,7 @@ from labctl.bus import Bus
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS, Clock
 from labctl.engine.elapsed import Elapsed
+from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine
 from labctl.engine.signals import Signals
 from labctl.plan import Plan
@@ -40,6 +41,7 @@ class Run:
     elapsed: Elapsed
     simulated: bool
     ambient_mbar: float
+    heat: Heat
     flask: Flask = field(default_factory=Flask)
     commanded: dict[str, bool] = field(default_factory=dict)
     signed: dict[str, set[str]] = field(default_factory=dict)

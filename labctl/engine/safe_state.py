@@ -75,7 +75,7 @@ class SafeState:
         return failed
 
     async def _heater(self) -> None:
-        await self._run.rig.heater.make_safe()
+        await self._run.heat.make_safe()
 
     async def _pumps(self) -> None:
         for name, entry in self._run.plan.rig.model.devices.items():

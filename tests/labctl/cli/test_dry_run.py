@@ -207,3 +207,15 @@ def test_ctrl_c_at_a_prompt_ends_in_the_safe_state(start, short, tmp_path):
     assert "Traceback" not in err
     assert "interrupted by the operator" in out
     assert_safe(next((tmp_path / "runs").iterdir()))
+
+
+def test_a_reader_that_leaves_early_does_not_stop_the_run(start, short, tmp_path):
+    with start("dry-run", short, "--runs", tmp_path / "runs") as process:
+        process.stdin.close()
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(60) == 0
+    assert not err
+    with open_run(next((tmp_path / "runs").iterdir())) as run:
+        assert run.meta.outcome == "complete"

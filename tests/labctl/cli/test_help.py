@@ -1,10 +1,11 @@
 import json
+import logging
 import subprocess
 import sys
 
 import pytest
 
-from labctl.cli import main
+from labctl.cli import guard, main
 
 HEAVY = {
     "pydantic", "numpy", "asyncio", "scipy", "yaml", "argparse", "sqlite3", "serial",
@@ -112,6 +113,15 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_file(monkeypatch, capsys, tmp_pa
     (file,) = tmp_path.iterdir()
     assert str(file) in err
     assert "in broken" in file.read_text(encoding="utf-8")
+
+
+def test_what_is_logged_is_a_sentence_too():
+    error = ZeroDivisionError("100 % seven")
+    row = logging.LogRecord("x", 40, "f", 1, "%s dropped", ("it",), (type(error), error, None))
+    assert guard._without_traceback(row)
+    assert logging.Formatter("%(message)s").format(row) == (
+        "it dropped: ZeroDivisionError('100 % seven')"
+    )
 
 
 def test_a_reader_that_leaves_early_is_no_error(start, recipe):

@@ -1,5 +1,6 @@
 import asyncio
 import io
+import signal
 
 import pytest
 
@@ -89,3 +90,22 @@ def test_a_reading_has_a_unit_or_is_what_the_twin_shows(typed, value, ask):
     reply, _, said = ask(READ, typed)
     assert reply.value == pytest.approx(value)
     assert "[12.5 mbar, as the twin shows]" in said
+
+
+class Interrupted(io.StringIO):
+    def readline(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_goes_to_whoever_owns_it_and_proceeds_with_nothing():
+    told = []
+    before = signal.signal(signal.SIGINT, lambda *_: told.append("interrupt"))
+    try:
+        operator = TerminalOperator(Hands(), Interrupted(), io.StringIO())
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            reply = runner.run(operator.do(QUESTION))
+        assert signal.getsignal(signal.SIGINT)(2, None) is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told == ["interrupt", "interrupt"]
+    assert reply.text == "refused"
