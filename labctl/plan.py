@@ -213,7 +213,7 @@ def _tracks_meet(recipe: Recipe, rig: LoadedRig) -> Iterator[Finding]:
 
 
 def _pumps_meet(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Iterator[Finding]:
-    loaded = sum(bool(row.pump) for row in batch.model.loads.values())
+    loaded = len({row.pump for row in batch.model.loads.values() if row.pump})
     needed = recipe.head.needs.pumps
     if loaded < needed and not rig.entry("operator")[0]:
         message = f"{needed} pumps are needed; the batch sheet loads {loaded}, and nobody injects"

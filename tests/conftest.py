@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     """In CI a skipped test is a failure: what it needs must be installed there."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "--rig" not in str(r.longrepr)]
+    reports = terminalreporter.stats.get("skipped", [])
+    skipped = [report for report in reports if "--rig" not in str(report.longrepr)]
     if os.environ.get("CI") and skipped:
         for report in skipped:
             terminalreporter.write_line(f"SKIPPED IN CI: {report.nodeid}: {report.longrepr}")
@@ -47,7 +48,8 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 def no_leaked_descriptors():
     before = _descriptors()
     yield
-    gc.collect()
+    if _descriptors() - before:
+        gc.collect()
     leaked = _descriptors() - before
     assert not leaked, f"the test left descriptors open: {sorted(leaked)}"
 

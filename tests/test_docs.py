@@ -1,5 +1,6 @@
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from labctl.check import RULES
 from labctl.engine.machine import State
 from labctl.recipe.load import recipe_of
 from labctl.recipe.model import STEPS
-from labctl.source import compose
+from labctl.rig.batch import Batch
+from labctl.source import compose, validate
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -90,5 +92,53 @@ def test_every_page_is_reached_from_the_index():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     listed = {(DOCS / target).resolve() for target in LINK.findall(index)}
     folders = {path for path in listed if path.is_dir()}
-    for page in PAGES:
+    for page in set(PAGES) - {DOCS / "index.md"}:
         assert page in listed or folders & set(page.parents), page
+
+
+def test_every_dependency_earns_its_row():
+    page = (DOCS / "decisions/0018-dependencies.md").read_text(encoding="utf-8")
+    rows = " ".join(line for line in page.splitlines() if line.startswith("| "))
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(name for part in extras.values() for name in part)]
+    for requirement in asked:
+        name = re.match(r"[\w-]+", requirement)[0]
+        assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", rows), name
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=lambda p: p.stem)
+def test_a_decision_says_what_was_refused_and_what_follows(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {page.stem[:4]} ")
+    for heading in ("## Context", "## Decision", "## Refused", "## Consequences"):
+        assert heading in text, heading
+
+
+def yaml_of(page):
+    return re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_recipe_of_the_guide_is_read_by_labctl():
+    blocks = yaml_of(DOCS / "how-to/write-a-recipe.md")
+    recipe = recipe_of(compose("".join(blocks[:5])), {"zinc": "high"})
+    assert [stage.name for stage in recipe.stages] == ["load", "degas", "react"]
+    assert recipe.stages[2].steps[1].amount == 1.5
+    waiting = recipe_of(compose(HEAD + "".join(f"  {x}" for x in blocks[5].splitlines(True))), {})
+    assert waiting.stages[0].steps[2].since == "before"
+
+
+def test_the_sheet_of_the_guide_is_read_by_labctl():
+    sheet, accept = yaml_of(DOCS / "how-to/fill-a-batch-sheet.md")
+    batch = validate(Batch, compose(sheet + accept), ())
+    assert batch.accept["order.vacuum_after_hf"].by == "MT"
+
+
+def test_the_mistake_of_the_tutorial_is_told_as_it_says():
+    text = (ROOT / "recipes/inp_zns_surface_initiated.yaml").read_text(encoding="utf-8")
+    tutorial = (DOCS / "tutorial/first-dry-run.md").read_text(encoding="utf-8")
+    told = re.search(r"mine\.yaml:(\d+):(\d+): error: (.+) \[", tutorial)
+    line = text.splitlines()[int(told[1]) - 1].replace("320 C", "360 C")
+    assert line[int(told[2]) - 1 :].startswith("360 C")
+    assert line.strip() in tutorial

@@ -19,6 +19,7 @@ RULES: dict[str, Rule] = {
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,
+    "order.prime": order.prime,
     "order.reference": order.reference,
     "order.vacuum_after_hf": order.vacuum_after_hf,
     "people.unattended": people.unattended,

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan
+from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.hf_treat import HfTreat
+from labctl.recipe.steps.inject import Inject
+from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.wait_until import WaitUntil
+from labctl.units import show
 
 
 def reference(plan: Plan) -> Iterator[Finding]:
@@ -25,6 +29,24 @@ def reference(plan: Plan) -> Iterator[Finding]:
             return
 
 
+def prime(plan: Plan) -> Iterator[Finding]:
+    """`order.prime`: a line is primed before its first dose, or keeps its dead volume back."""
+    primed: set[str] = set()
+    for planned in plan.steps:
+        step = planned.step
+        if isinstance(step, Prime):
+            primed |= set(step.reagents)
+        for reagent in _dosed(step):
+            load = plan.scene.loads[reagent]
+            if load.pump and reagent not in primed:
+                primed.add(reagent)
+                message = (
+                    f"the line of {reagent} is dry: {show(load.dead_ml, 'volume')} of its first "
+                    "dose stay in it; `prime` it before"
+                )
+                yield step.mark.finding("order.prime", message, Severity.WARNING)
+
+
 def vacuum_after_hf(plan: Plan) -> Iterator[Finding]:
     """`order.vacuum_after_hf`: what HF brings (water) is pumped off for half an hour."""
     for planned in plan.steps:
@@ -35,3 +57,9 @@ def vacuum_after_hf(plan: Plan) -> Iterator[Finding]:
             )
             mark = planned.step.mark
             yield mark.finding("order.vacuum_after_hf", message, Severity.WARNING)
+
+
+def _dosed(step: Step) -> tuple[str, ...]:
+    if isinstance(step, Inject):
+        return tuple(part.reagent for part in step.parts())
+    return (step.reagent,) if isinstance(step, HfTreat) else ()

@@ -115,18 +115,18 @@ class Doses:
         await run.record.intent(run.clock.now_ns(), "dose.starting", {"id": request.id})
         run.record.dose(replace(row, state="running"))
         self._poller.hurry(load.pump, WATCH_S)
-        counted_ml, reason = 0.0, ""
+        reason = ""
         try:
             await self._line(load, open_=True)
             reason = await self._pushed(request, load, pump, wanted_ml)
         finally:
             self._poller.hurry(load.pump, IDLE_POLL_S)
-            counted_ml = await self._settled(row, intent, load, pump)
+            counted_ml, arrived_ml = await self._settled(row, intent, load, pump)
         if counted_ml < wanted_ml * (1 - SHORT_FRACTION) - SHORT_ML:
             got, asked = show(counted_ml, "volume"), show(wanted_ml, "volume")
             message = f"{load.pump} gave {got} of {asked} {request.reagent}"
             raise StepFailedError(f"{message}{': ' if reason else ''}{reason}")
-        return self._arrived_ml(request, load, counted_ml)
+        return arrived_ml
 
     async def _pushed(
         self, request: DoseRequest, load: Loaded, pump: SyringePump, wanted_ml: float
@@ -171,8 +171,12 @@ class Doses:
         if not await self._run.elapsed.wait(waits_for, warm, 1800.0):
             raise StepFailedError(f"{waits_for}: it stays too cold")
 
-    async def _settled(self, row: DoseRow, intent: int, load: Loaded, pump: SyringePump) -> float:
+    async def _settled(
+        self, row: DoseRow, intent: int, load: Loaded, pump: SyringePump
+    ) -> tuple[float, float]:
         """Close the line, read the counter and write down what is known of the dose.
+
+        Returns what the pump counted and what left the needle, in mL.
 
         Raises:
             DeviceError: the counter cannot be read; the dose is unknown.
@@ -188,10 +192,10 @@ class Doses:
             raise
         await self._line(load, open_=False)
         end_ns = run.clock.now_ns()
-        delivered_ml = counted_ml * load.fraction
+        arrived_ml = self._arrived_ml(load, counted_ml)
         run.record.settle(intent, end_ns, "done", {"counted_ml": counted_ml})
-        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=delivered_ml))
-        return counted_ml
+        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=arrived_ml))
+        return counted_ml, arrived_ml
 
     async def _line(self, load: Loaded, *, open_: bool) -> None:
         if load.valve:
@@ -200,7 +204,7 @@ class Doses:
             await output.board.switch(output.name, open_, gate)
             self._run.commanded[load.valve] = open_
 
-    def _arrived_ml(self, request: DoseRequest, load: Loaded, counted_ml: float) -> float:
+    def _arrived_ml(self, load: Loaded, counted_ml: float) -> float:
         """What left the needle: a dry line keeps its volume back once."""
         pushed_ml = counted_ml * load.fraction
         if load.pump in self._primed:

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import signal
+import time
 
 import pytest
 
@@ -112,8 +113,6 @@ def test_sigint_becomes_a_message_at_full_speed():
 def test_a_pace_holds_virtual_time_back():
     async def main(loop: VirtualLoop) -> None:
         await VirtualClock(loop, START).sleep_until(2 * NS)
-
-    import time
 
     before = time.perf_counter()  # noqa: TID251 - the pace is measured in wall time
     run_virtual(main, speed=20)
