@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -160,8 +161,8 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
         kinds = [device.kind for device in rig.model.devices.values() if device.port == name]
         networked = bool(entry.tcp or entry.visa)
         baud = 0 if networked else entry.baud or max(map(line_baud, kinds), default=0)
-        listens = world.speaks(name)
-        return MemoryWire(world.line(name), clock, baud=baud, listens=listens)
+        speaks = partial(world.speaks, name)
+        return MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
 
     return make
 

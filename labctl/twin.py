@@ -163,7 +163,7 @@ class World(Protocol):
         ...
 
     def speaks(self, port: str) -> bool:
-        """Say whether anything on a port may speak unasked, and must be listened to."""
+        """Say whether an instrument on a port has something to say that nobody asked for."""
         ...
 
     def device(self, name: str) -> SimDevice:

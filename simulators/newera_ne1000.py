@@ -39,8 +39,6 @@ class SimNe1000:
     stalls the motor.
     """
 
-    SPEAKS = True
-
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.address = device.settings.address
         self.ignore_next = False
@@ -69,6 +67,11 @@ class SimNe1000:
             "ADR": self._new_address,
             "RESET": self._reset,
         }
+
+    @property
+    def speaks(self) -> bool:
+        """Whether an alarm waits to be told."""
+        return bool(self._said)
 
     def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
         """Take bytes at `t_ns`; return what is said, each packet (delay in ns, bytes)."""

@@ -66,8 +66,6 @@ PIRANI = Gauge("TPR/PCR", 5e-4, 1000.0, 0.0, 0.01, logarithmic=True)
 class SimTpg362:
     """The controller with its gauges; set `force[input] = status` to break a gauge."""
 
-    SPEAKS = True
-
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.force: dict[int, int] = {}
         self.unit = 0
@@ -98,6 +96,11 @@ class SimTpg362:
             "TID": self._identities,
             "UNI": self._units,
         }
+
+    @property
+    def speaks(self) -> bool:
+        """Whether lines of the continuous output wait to be heard."""
+        return bool(self._spoken)
 
     def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
         """Take bytes that arrived at `t_ns`; return (delay in ns, reply) pairs, in order."""

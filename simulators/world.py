@@ -11,7 +11,7 @@ import importlib
 import random
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from labctl.capabilities import Operator
 from labctl.chemistry.constants import ROOM_C
@@ -45,6 +45,16 @@ def build_world(spec: TwinSpec) -> RigWorld:
     return RigWorld(spec)
 
 
+@runtime_checkable
+class Talker(Protocol):
+    """An instrument that may say something unasked; `speaks` while it has something to say."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether something waits to be said."""
+        ...
+
+
 class RigWorld:
     """The whole rig as one object: the plant for its instruments, the world for the session."""
 
@@ -65,6 +75,11 @@ class RigWorld:
             device.name: _simulated(device, self)
             for device in sorted(spec.devices, key=lambda row: row.name)
         }
+        self._talkers: dict[str, list[Talker]] = {}
+        for row in spec.devices:
+            device = self._devices[row.name]
+            if isinstance(device, Talker):
+                self._talkers.setdefault(row.port, []).append(device)
         self._clockwork = tuple(device.advance for device in self._devices.values())
         self._person = SimOperator(self)
         self.operator: Operator = self._person
@@ -85,9 +100,8 @@ class RigWorld:
         return _Line(self, tuple(self._devices[name] for name in sorted(on_port)))
 
     def speaks(self, port: str) -> bool:
-        """Say whether anything on a port may speak unasked, and must be listened to."""
-        on_port = [self._devices[row.name] for row in self.spec.devices if row.port == port]
-        return any(getattr(device, "SPEAKS", False) for device in on_port)
+        """Say whether an instrument on a port has something to say that nobody asked for."""
+        return any(device.speaks for device in self._talkers.get(port, ()))
 
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument.

@@ -104,13 +104,28 @@ class Interlocks:
             self._judge(rule)
 
     async def watch(self, period_s: float = 1.0) -> None:
-        """Evaluate rules whose signals grew too old or whose `for` runs, until cancelled."""
+        """Evaluate rules whose signals grew too old or whose `for` runs, until cancelled.
+
+        Nothing else can violate a rule between samples, so it sleeps to the earliest such deadline.
+        """
         period_ns = round(period_s * NS)
         watched = [rule for rule in self.rules if rule.source.severity != "inhibit"]
         while True:
-            await self.clock.sleep_until(self.clock.now_ns() + period_ns, Priority.TRIP)
+            now_ns = self.clock.now_ns()
+            earliest_ns = min((self._deadline_ns(rule) for rule in watched), default=now_ns)
+            due_ns = max(now_ns + period_ns, earliest_ns)
+            await self.clock.sleep_until(due_ns, Priority.TRIP)
             due = [r for r in watched if r.violated_ns is not None or not self._fresh(r)]
             self.sampled(due)
+
+    def _deadline_ns(self, rule: Rule) -> int:
+        """Return when a rule must be looked at again even if no sample comes."""
+        now_ns = self.clock.now_ns()
+        if rule.violated_ns is not None or rule.source.max_age is None:
+            return now_ns
+        ages = [self.signals.age_ns(signal) for signal in rule.age_of]
+        oldest_ns = max((age for age in ages if age is not None), default=0)
+        return now_ns + round(rule.source.max_age * NS) - oldest_ns
 
     def gate(self, output: str) -> Callable[[], None] | None:
         """Return what is asked at the wire before an output opens, starts or rises."""

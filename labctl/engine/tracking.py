@@ -26,6 +26,7 @@ from labctl.spectroscopy.temperature import NOMINAL, Coefficient, CoefficientLea
 from labctl.units import show
 
 CUVETTE_LINE_NM = 405.0
+IDLE_PACE = 3
 
 
 class Tracking:
@@ -43,6 +44,7 @@ class Tracking:
         self.sightings: list[Sighting] = []
         self.areas: list[tuple[float, float, float]] = []
         self.rounds: list[float] = []
+        self._waiting = 0
 
     @property
     def by_samples(self) -> bool:
@@ -50,27 +52,43 @@ class Tracking:
         return self._optics.absorbance is None
 
     async def follow(self) -> None:
-        """Take frames at the recipe's pace while there is something to see; until cancelled."""
+        """Take frames while there is something to see, until cancelled.
+
+        The recipe's pace holds while a step waits for the track; otherwise a third of it spares
+        the sample light.
+        """
         tracks = self._run.plan.recipe.head.track
         if "peak" not in tracks or self.by_samples:
             return
         period_ns = round(tracks["peak"].every * NS)
-        pl_period_ns = round(tracks["pl"].every * NS) if "pl" in tracks else 0
-        pl_due_ns = 0
+        glow = _Pace(round(tracks["pl"].every * NS)) if "pl" in tracks else None
+        frame = _Pace(period_ns)
         while True:
             now_ns = self._run.clock.now_ns()
             await self._run.clock.sleep_until(now_ns // period_ns * period_ns + period_ns)
-            if not self._sees():
-                continue
-            try:
-                await self._frame()
-                if pl_period_ns and self._run.clock.now_ns() >= pl_due_ns:
-                    pl_due_ns = self._run.clock.now_ns() + pl_period_ns
-                    await self._glow()
-            except AbandonedError:
-                continue
-            except (DeviceError, StepFailedError) as error:
-                self._run.event("track.silent", str(error), level="warning")
+            now_ns, slower = self._run.clock.now_ns(), 1 if self._waiting else IDLE_PACE
+            if self._sees() and frame.due(now_ns, slower):
+                glows = glow is not None and glow.due(now_ns, slower)
+                await self._expose(glows=glows)
+
+    async def _expose(self, *, glows: bool) -> None:
+        try:
+            await self._frame()
+            if glows:
+                await self._glow()
+        except AbandonedError:
+            return
+        except (DeviceError, StepFailedError) as error:
+            self._run.event("track.silent", str(error), level="warning")
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        """While open, frames come at the recipe's pace."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     async def reference(self) -> None:
         """Take the lamp's reference."""
@@ -82,7 +100,8 @@ class Tracking:
         """Learn the temperature coefficient from the frames taken while open."""
         self._learner = None if self.by_samples else CoefficientLearner()
         try:
-            yield
+            with self._waited_for():
+                yield
         finally:
             learner, self._learner = self._learner, None
             if learner is None:
@@ -110,7 +129,8 @@ class Tracking:
         if self.by_samples:
             await self._samples(f"baseline {name}", 2)
         else:
-            await self._run.elapsed.wait(f"baseline {name}", lambda: False, for_s)
+            with self._waited_for():
+                await self._run.elapsed.wait(f"baseline {name}", lambda: False, for_s)
         seen = [s for s in self.sightings[start:] if s.usable]
         if len(seen) < 2:
             raise StepFailedError(f"baseline {name}: {len(seen)} usable frames came in {for_s:g} s")
@@ -145,7 +165,8 @@ class Tracking:
                 await self._samples(criterion.kind, 1)
                 decision.look()
             else:
-                await self._run.elapsed.wait(waits_for, decision.look, left_s, ends_s)
+                with self._waited_for():
+                    await self._run.elapsed.wait(waits_for, decision.look, left_s, ends_s)
         return decision.close()
 
     def _sees(self) -> bool:
@@ -295,3 +316,18 @@ class Tracking:
 
 def _floats(counts: array[int]) -> Floats:
     return np.asarray(counts, dtype=np.float64)
+
+
+class _Pace:
+    """Says when the next frame is due, on a grid that others share."""
+
+    def __init__(self, period_ns: int) -> None:
+        self._period_ns = period_ns
+        self._last_ns = -period_ns * IDLE_PACE
+
+    def due(self, now_ns: int, slower: int) -> bool:
+        """Whether a frame is due at a pace `slower` times the period; then the next is counted."""
+        if now_ns - self._last_ns < self._period_ns * (slower - 0.5):
+            return False
+        self._last_ns = now_ns
+        return True

@@ -90,7 +90,11 @@ class Reagent(Strict):
 
 
 class Track(Strict):
-    """A quantity watched in the loop."""
+    """A quantity watched in the loop.
+
+    `every` is the pace while a step waits for it (`learn`, `baseline`, `wait_until`); otherwise a
+    third of that, to spare the sample light.
+    """
 
     from_: Literal["absorbance", "pl"] = Field(alias="from")
     every: Duration

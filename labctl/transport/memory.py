@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
 
 from labctl.clock import NS, Clock
 from labctl.transport.simulated import Answering
@@ -13,17 +14,22 @@ from labctl.transport.simulated import Answering
 class MemoryWire:
     """Carries bytes to something that answers bytes; a reply arrives when its last bit would.
 
-    `baud` with 10 bits per byte sets the pace; 0 means no pace (a network). `listens` is False for
-    a line on which nothing ever speaks unasked.
+    `baud` with 10 bits per byte sets the pace; 0 means no pace (a network). `speaks` tells whether
+    something was said that nobody asked for; without it the line is listened to all the time.
     """
 
     def __init__(
-        self, answering: Answering, clock: Clock, *, baud: int = 9600, listens: bool = True
+        self,
+        answering: Answering,
+        clock: Clock,
+        *,
+        baud: int = 9600,
+        speaks: Callable[[], bool] | None = None,
     ) -> None:
         self._answering = answering
         self._clock = clock
         self._byte_ns = 10 * NS // baud if baud else 0
-        self._listens = listens
+        self._speaks = speaks or _always
         self._pending: list[tuple[int, int, bytes]] = []
         self._order = itertools.count()
         self._fed_ns = 0
@@ -40,7 +46,7 @@ class MemoryWire:
     def take(self) -> bytes:
         """Return and forget what has arrived by now."""
         now_ns = self._clock.now_ns()
-        if self._listens and now_ns >= self._fed_ns:
+        if now_ns >= self._fed_ns and self._speaks():
             self._feed(b"", now_ns)
         taken = b""
         while self._pending and self._pending[0][0] <= now_ns:
@@ -87,3 +93,8 @@ class MemoryWire:
         finally:
             timer.cancel()
             self._waiter = None
+
+
+def _always() -> bool:
+    """A line of which nothing is known."""
+    return True
