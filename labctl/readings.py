@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Quality(IntEnum):
@@ -39,9 +40,11 @@ class Channel:
     kind: Kind = Kind.MEASURED
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One value of one channel in the canonical unit; None means there is no reading."""
+class Reading(NamedTuple):
+    """One value of one channel in the canonical unit; None means there is no reading.
+
+    A named tuple, since a run makes hundreds of thousands of them.
+    """
 
     channel: str
     value: float | None

@@ -115,7 +115,7 @@ class Parts:
         ]
         if "flask.T" in signals:
             return FAST_S
-        return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) / POLLS_PER_AGE)
+        return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
 
     def _all_read(self) -> bool:
         wanted = [s for s in ("flask.T", "flask.P") if s in self.run.rig.aliases().values()]
