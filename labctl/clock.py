@@ -37,6 +37,10 @@ class Clock(Protocol):
         """Move to `t_ns` at once if nothing can happen before; always False in real time."""
         ...
 
+    def horizon(self, t_ns: int | None) -> None:
+        """Tell when a scheduler that runs something now has its next thing due; None: no more."""
+        ...
+
     def local(self, t_ns: int) -> dt.datetime:
         """Return the rig's local wall time at a run time."""
         ...
@@ -72,6 +76,10 @@ class VirtualClock:
         """Move to `t_ns` at once if nothing can happen before."""
         return self._loop.try_advance(t_ns)
 
+    def horizon(self, t_ns: int | None) -> None:
+        """Let nothing advance inline to or past `t_ns`; None lifts it."""
+        self._loop.horizon_ns = t_ns
+
     def local(self, t_ns: int) -> dt.datetime:
         """Return the virtual wall time at a run time."""
         return self._start + dt.timedelta(microseconds=t_ns // 1000)
@@ -102,6 +110,9 @@ class WallClock:
     def try_advance(self, t_ns: int) -> bool:
         """Return False: real time passes by itself."""
         return False
+
+    def horizon(self, t_ns: int | None) -> None:
+        """Nothing to tell: real time passes by itself."""
 
     def local(self, t_ns: int) -> dt.datetime:
         """Return the machine's local time at a run time."""

@@ -133,6 +133,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.inbox = inbox if inbox is not None else Inbox()
         self.inline = True
+        self.horizon_ns: int | None = None
         self._now_ns = 0
         self._speed = speed
         self._started_s = time.monotonic()
@@ -171,7 +172,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._schedule(t_ns, priority, callback, args, None)
 
     def try_advance(self, t_ns: int) -> bool:
-        """Set the clock to `t_ns` here and now if nothing else can happen before or at it."""
+        """Set the clock to `t_ns` here and now if nothing else can happen before or at it.
+
+        What the caller itself will do next, and holds no timer for yet, is the horizon.
+        """
+        if self.horizon_ns is not None and self.horizon_ns <= t_ns:
+            return False
         if not self.inline or self._ready or self._speed is not None or self.inbox.pending:
             return False
         scheduled = self._scheduled

@@ -82,10 +82,13 @@ class Poller:
     def _start(self, polled: Polled) -> None:
         polled.running = True
         once = self._once(polled)
+        self._clock.horizon(self._due[0][0])
         try:
             waits_for = once.send(None)
         except StopIteration:
             return
+        finally:
+            self._clock.horizon(None)
         task = asyncio.create_task(_go_on(once, waits_for), name=f"poll {polled.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

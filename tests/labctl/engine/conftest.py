@@ -1,0 +1,112 @@
+"""Short recipes on the bundled rig's twin: every byte through the real drivers, in virtual time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from labctl.check import check
+from labctl.clock import VirtualClock
+from labctl.errors import Severity
+from labctl.loop import Inbox, run_virtual
+from labctl.plan import plan
+from labctl.recipe.load import recipe_of
+from labctl.record import Record, open_run
+from labctl.registry import build_world
+from labctl.rig.batch import Batch, LoadedBatch
+from labctl.rig.load import rig_of
+from labctl.rig.opening import OpenRig
+from labctl.session import conduct, memory_wires, meta_of, twin_spec
+from labctl.source import compose, validate
+
+ROOT = Path(__file__).parents[3]
+RIG = (ROOT / "simulators/rig.yaml").read_text(encoding="utf-8")
+HEAD = """
+labctl: recipe/1
+name: test
+needs: {vessel: 50 mL, max_T: 100 C}
+reagents:
+  SQ: {is: squalane}
+  S:  {is: TOP sulfide saturated, concentration: 2.17 mol/L}
+park: {work: 25 C}
+stages:
+  work:
+  - charge: {reagent: SQ, volume: 10 mL, by: hand}
+  - stir: 600 rpm
+"""
+SHEET = """
+labctl: batch/1
+sample: T-1
+operator: YK
+second: MT
+vessel: flask50
+loads:
+  SQ: {lot: a, by: hand}
+  S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
+"""
+
+
+class Ended:
+    """What a test sees of a run: outcome, why, the record's rows, the world's truth."""
+
+    def __init__(self, outcome, reason, interrupted, directory, world, trace, end_ns):
+        self.outcome, self.reason, self.interrupted = outcome, reason, interrupted
+        self.world, self.trace = world, trace
+        self.truth = world.truth(end_ns)
+        self.directory = directory
+        with open_run(directory) as run:
+            self.meta, self.steps, self.doses = run.meta, run.steps, run.doses
+            self.events, self.alarms, self.questions = run.events, run.alarms, run.questions
+            self.intents = run.intents
+            self.series = {name: run.series(name) for name in run.channels}
+            self.digest = run.digest()
+
+    def step(self, id_):
+        return next(step for step in self.steps if step.id == id_)
+
+    def codes(self):
+        return [event.code for event in self.events]
+
+
+@pytest.fixture
+def conducted(tmp_path):
+    """`conducted(steps, rig=RIG, …)`: run steps after charging and stirring; see `Ended`."""
+
+    def run(steps, *, rig=RIG, sheet=SHEET, seed=1, during=None, operator=None, inline=True):
+        loaded = compose(sheet, "sheet.yaml")
+        planned = plan(
+            recipe_of(compose(HEAD + steps, "recipe.yaml"), {}),
+            rig_of(compose(rig, "rig.yaml")),
+            LoadedBatch(validate(Batch, loaded, ()), loaded),
+        )
+        assert not [f for f in check(planned) if f.severity is Severity.ERROR]
+        world = build_world(twin_spec(planned, seed))
+        directory = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        inbox, trace, ended = Inbox(), [], []
+
+        async def main(loop):
+            loop.inline = inline
+            clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
+            world.follow(clock.now_ns)
+            chosen = world.operator if operator is None else operator(world.operator)
+            opened = OpenRig(planned.rig, chosen, memory_wires(planned.rig, world, clock), clock)
+            for port in opened.ports.values():
+                name = port.name
+                port.trace = lambda t, way, data, name=name: trace.append((t, name, way, data))
+            if during is not None:
+                for at_s, action in during.items():
+                    loop.call_at_ns(at_s * 10**9, action, world, inbox, opened)
+            record = Record.create(directory, meta_of(planned, seed, "t"), durable=False)
+            try:
+                result = await conduct(planned, opened, clock, record, inbox, world=world)
+                ended.append(clock.now_ns())
+                return result
+            finally:
+                record.close()
+
+        outcome, reason, interrupted = run_virtual(main, inbox=inbox)
+        return Ended(outcome, reason, interrupted, directory, world, trace, ended[0])
+
+    return run
