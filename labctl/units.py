@@ -275,8 +275,8 @@ def _lookup(name: str, dimension: str, text: str) -> Unit:
             message = f"{text!r} is a temperature; a difference is written in K"
         else:
             message = (
-                f"{text!r} has the unit of {unit.dimension}; "
-                f"{dimension} is needed, for example '1 {CANONICAL[dimension]}'"
+                f"{text!r} is a {unit.dimension}; "
+                f"a {dimension} is needed, for example '1 {CANONICAL[dimension]}'"
             )
         raise UnitError(message, "units.dimension")
     return unit

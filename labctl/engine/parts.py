@@ -48,6 +48,7 @@ class Parts:
         self.tracking = Tracking(run, self.optics, self.people)
         self.doses = Doses(run, self.people, self.interlocks, self.poller)
         self._alarms: dict[str, int] = {}
+        self._sinks: dict[str, _Sink] = {}
 
     def polling(self) -> list[tuple[str, Coroutine[object, object, None]]]:
         """Return the polling of all instruments."""
@@ -80,6 +81,7 @@ class Parts:
             if channels:
                 names = tuple(channel.name for channel in channels)
                 sink = _Sink(run, self.interlocks, channels, self.interlocks.rules_on(names))
+                self._sinks[name] = sink
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
         self._by_hand(aliases)
@@ -141,6 +143,7 @@ class Parts:
         for name, entry in run.plan.rig.model.devices.items():
             if isinstance(entry, RelayEntry):
                 states = await run.rig.devices[name].poll()
+                self._sinks[name](states)
                 for coil, state in zip(entry.coils, states, strict=False):
                     run.commanded[roles.get(f"{name}.{coil}", coil)] = bool(state)
 

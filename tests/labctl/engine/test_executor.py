@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from labctl.capabilities import Reply, TaskKind
@@ -102,8 +104,6 @@ def test_an_interrupt_while_a_question_waits_is_obeyed(conducted):
 
         async def do(self, task):
             if task.kind is TaskKind.ANSWER:
-                import asyncio
-
                 await asyncio.Event().wait()
             return await self.simulated.do(task)
 
