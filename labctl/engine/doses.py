@@ -1,14 +1,15 @@
 """Doses: intent (durable) -> starting (durable) -> bytes -> verified by the pump's own counter.
 
-A dose is never given twice: what happened to one that was started and not verified is a person's
-decision. The ledger follows what was delivered, not what was asked for.
+A dose is never given twice: a step that is run again gives what is still missing of it, and of one
+that was started and not verified nothing. The ledger follows what was delivered, not what was asked
+for.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
@@ -30,6 +31,16 @@ LATE_FACTOR = 2.0
 LATE_S = 30.0
 
 
+@dataclass
+class _Given:
+    """What is known of a dose so far: on the pump's own scale, and what left the needle, in mL."""
+
+    row: DoseRow
+    pushed_ml: float = 0.0
+    delivered_ml: float = 0.0
+    unknown: bool = False
+
+
 class Doses:
     """Gives doses, by pump or by hand."""
 
@@ -39,12 +50,13 @@ class Doses:
         self._interlocks = interlocks
         self._poller = poller
         self._primed: set[str] = set()
+        self._given: dict[str, _Given] = {}
         self.before_c: float | None = None
         self.lowest_c: float | None = None
         self.trim = 1.0
 
     async def give(self, request: DoseRequest) -> float:
-        """Give one dose and return the delivered mL.
+        """Give one dose, or what is missing of it, and return the delivered mL.
 
         Raises:
             StepFailedError: the pump stopped short, or what it did is unknown.
@@ -52,16 +64,21 @@ class Doses:
         request = self._trimmed(request)
         self.before_c = self.lowest_c = self._run.signals.value("flask.T")
         load = self._run.plan.scene.loads[request.reagent]
-        if request.by_hand or not load.pump:
-            delivered_ml = await self._by_hand(request)
+        by_hand = request.by_hand or not load.pump
+        given = self._given.get(request.id)
+        if given is None:
+            row = self._row(request, "hand" if by_hand else load.pump)
+            commanded_ml = request.volume_ml / (1.0 if by_hand else load.fraction)
+            given = self._given[request.id] = _Given(replace(row, commanded_ml=commanded_ml))
+        missing_ml = self._missing_ml(given)
+        if missing_ml <= SHORT_ML:
+            data = {"id": request.id, "delivered_ml": given.delivered_ml}
+            self._run.event("dose.given", f"{request.id} was given before; not again", data)
+        elif by_hand:
+            await self._by_hand(request, given)
         else:
-            delivered_ml = await self._by_pump(request, load)
-        if request.into == "flask":
-            contents = self._run.plan.scene.contents(request.reagent, delivered_ml)
-            dots = load.composition.size_nm is not None
-            flask = self._run.flask.add(contents)
-            self._run.flask = replace(flask, dots=flask.dots or dots)
-        return delivered_ml
+            await self._by_pump(request, load, given, missing_ml)
+        return given.delivered_ml
 
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
@@ -82,7 +99,19 @@ class Doses:
             return 0.0
         return self.before_c - self.lowest_c
 
-    async def _by_hand(self, request: DoseRequest) -> float:
+    @staticmethod
+    def _missing_ml(given: _Given) -> float:
+        """Return what is missing of a dose, on the pump's own scale.
+
+        Raises:
+            StepFailedError: it was started, and what became of it is unknown.
+        """
+        if given.unknown:
+            message = f"what became of dose {given.row.id} is unknown; it is not given again: "
+            raise StepFailedError(message + "look at the syringe, then park or abort")
+        return (given.row.commanded_ml or 0.0) - given.pushed_ml
+
+    async def _by_hand(self, request: DoseRequest, given: _Given) -> None:
         run = self._run
         kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
         verb = "charge" if request.kind == "charge" else "inject"
@@ -91,29 +120,27 @@ class Doses:
         text = f"{verb} {show(request.volume_ml, 'volume')} of {request.reagent}{amount}{over}"
         if request.button:
             text += ", and press INJECTED"
-        row = self._row(request, "hand")
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
-        run.record.dose(row)
+        run.record.dose(given.row)
         await self._people.do(
             Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
         )
+        given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
-        end_ns = run.clock.now_ns()
-        run.record.settle(intent, end_ns, "done", {"delivered_ml": request.volume_ml})
-        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=request.volume_ml))
-        return request.volume_ml
+        self._write_down(given, intent, {"delivered_ml": request.volume_ml})
+        self._on_ledger(request, request.volume_ml)
 
-    async def _by_pump(self, request: DoseRequest, load: Loaded) -> float:
+    async def _by_pump(
+        self, request: DoseRequest, load: Loaded, given: _Given, wanted_ml: float
+    ) -> None:
         run = self._run
         pump = cast("SyringePump", run.rig.devices[load.pump])
-        wanted_ml = request.volume_ml / load.fraction
-        row = replace(self._row(request, load.pump), commanded_ml=wanted_ml)
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
-        run.record.dose(row)
+        run.record.dose(given.row)
         await pump.reset_counter()
         await run.record.intent(run.clock.now_ns(), "dose.starting", {"id": request.id})
-        run.record.dose(replace(row, state="running"))
+        run.record.dose(replace(given.row, state="running"))
         self._poller.hurry(load.pump, WATCH_S)
         reason = ""
         try:
@@ -121,18 +148,17 @@ class Doses:
             reason = await self._pushed(request, load, pump, wanted_ml)
         finally:
             self._poller.hurry(load.pump, IDLE_POLL_S)
-            counted_ml, arrived_ml = await self._settled(row, intent, load, pump)
+            counted_ml = await self._settled(request, given, intent, load, pump)
         if counted_ml < wanted_ml * (1 - SHORT_FRACTION) - SHORT_ML:
             got, asked = show(counted_ml, "volume"), show(wanted_ml, "volume")
             message = f"{load.pump} gave {got} of {asked} {request.reagent}"
             raise StepFailedError(f"{message}{': ' if reason else ''}{reason}")
-        return arrived_ml
 
     async def _pushed(
         self, request: DoseRequest, load: Loaded, pump: SyringePump, wanted_ml: float
     ) -> str:
         """Push until the counter says so; pause while the flask is too cold. Say why it stopped."""
-        rate = wanted_ml / request.over_s * 60
+        rate = request.volume_ml / load.fraction / request.over_s * 60
         gate = self._interlocks.gate(load.pump)
         left_ml = wanted_ml
         while left_ml > SHORT_ML / 2:
@@ -172,30 +198,45 @@ class Doses:
             raise StepFailedError(f"{waits_for}: it stays too cold")
 
     async def _settled(
-        self, row: DoseRow, intent: int, load: Loaded, pump: SyringePump
-    ) -> tuple[float, float]:
-        """Close the line, read the counter and write down what is known of the dose.
-
-        Returns what the pump counted and what left the needle, in mL.
+        self, request: DoseRequest, given: _Given, intent: int, load: Loaded, pump: SyringePump
+    ) -> float:
+        """Close the line, read the counter, write down what is known; return the counted mL.
 
         Raises:
             DeviceError: the counter cannot be read; the dose is unknown.
         """
         run = self._run
+        given.unknown = True
         try:
             if await pump.state() is PumpState.INFUSING:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
         except DeviceError as error:
             run.record.settle(intent, run.clock.now_ns(), "unknown", {"why": str(error)})
-            run.record.dose(replace(row, state="unknown", end_ns=run.clock.now_ns()))
+            run.record.dose(replace(given.row, state="unknown", end_ns=run.clock.now_ns()))
             raise
-        await self._line(load, open_=False)
-        end_ns = run.clock.now_ns()
         arrived_ml = self._arrived_ml(load, counted_ml)
-        run.record.settle(intent, end_ns, "done", {"counted_ml": counted_ml})
-        run.record.dose(replace(row, state="done", end_ns=end_ns, delivered_ml=arrived_ml))
-        return counted_ml, arrived_ml
+        given.unknown = False
+        given.pushed_ml += counted_ml
+        given.delivered_ml += arrived_ml
+        await self._line(load, open_=False)
+        self._write_down(given, intent, {"counted_ml": counted_ml})
+        self._on_ledger(request, arrived_ml)
+        return counted_ml
+
+    def _write_down(self, given: _Given, intent: int, result: dict[str, float]) -> None:
+        end_ns = self._run.clock.now_ns()
+        self._run.record.settle(intent, end_ns, "done", result)
+        done = replace(given.row, state="done", end_ns=end_ns, delivered_ml=given.delivered_ml)
+        self._run.record.dose(done)
+
+    def _on_ledger(self, request: DoseRequest, volume_ml: float) -> None:
+        if request.into != "flask":
+            return
+        load = self._run.plan.scene.loads[request.reagent]
+        flask = self._run.flask.add(self._run.plan.scene.contents(request.reagent, volume_ml))
+        dots = load.composition.size_nm is not None
+        self._run.flask = replace(flask, dots=flask.dots or dots)
 
     async def _line(self, load: Loaded, *, open_: bool) -> None:
         if load.valve:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl.capabilities import Reply, TaskKind
 from labctl.check import check
 from labctl.clock import VirtualClock
 from labctl.errors import Severity
@@ -48,6 +49,49 @@ loads:
 """
 
 
+NS = 10**9
+
+
+def deaf(port):
+    """What makes nothing on a port hear, from then on."""
+
+    def act(world, inbox, opened):
+        async def swallow(data):
+            """The line is cut."""
+
+        opened.ports[port]._wire.write = swallow
+
+    return act
+
+
+def hears_again(port):
+    """What mends a line that was made deaf."""
+    return lambda world, inbox, opened: vars(opened.ports[port]._wire).pop("write", None)
+
+
+def puts(thing, value, at_s):
+    """What sets a thing of the world at a time in s."""
+    return lambda world, inbox, opened: world.put(thing, value, at_s * NS)
+
+
+class Chooses:
+    """A person who answers questions with given choices in turn, and does everything else."""
+
+    def __init__(self, *choices):
+        self.choices = list(choices)
+        self.asked = []
+
+    def __call__(self, simulated):
+        self.simulated = simulated
+        return self
+
+    async def do(self, task):
+        self.asked.append(task)
+        if task.kind is TaskKind.ANSWER and self.choices:
+            return Reply(text=self.choices.pop(0))
+        return await self.simulated.do(task)
+
+
 class Ended:
     """What a test sees of a run: outcome, why, the record's rows, the world's truth."""
 
@@ -59,7 +103,8 @@ class Ended:
         with open_run(directory) as run:
             self.meta, self.steps, self.doses = run.meta, run.steps, run.doses
             self.events, self.alarms, self.questions = run.events, run.alarms, run.questions
-            self.intents = run.intents
+            self.intents, self.decisions = run.intents, run.decisions
+            self.inputs = {row.id: run.inputs(row.id) for row in run.decisions}
             self.series = {name: run.series(name) for name in run.channels}
             self.digest = run.digest()
 
@@ -69,15 +114,26 @@ class Ended:
     def codes(self):
         return [event.code for event in self.events]
 
+    def dose(self, id_):
+        return next(dose for dose in self.doses if dose.id == id_)
+
+    def sent(self, port, after_ns=0):
+        """What went out on a port: (ns, bytes)."""
+        return [(t, data) for t, name, way, data in self.trace
+                if name == port and way == ">" and t >= after_ns]  # fmt: skip
+
 
 @pytest.fixture
 def conducted(tmp_path):
     """`conducted(steps, rig=RIG, …)`: run steps after charging and stirring; see `Ended`."""
 
-    def run(steps, *, rig=RIG, sheet=SHEET, seed=1, during=None, operator=None, inline=True):
+    def run(
+        steps, *, head=HEAD, rig=RIG, sheet=SHEET, seed=1, during=None, operator=None,
+        inline=True, watch=None,
+    ):  # fmt: skip
         loaded = compose(sheet, "sheet.yaml")
         planned = plan(
-            recipe_of(compose(HEAD + steps, "recipe.yaml"), {}),
+            recipe_of(compose(head + steps, "recipe.yaml"), {}),
             rig_of(compose(rig, "rig.yaml")),
             LoadedBatch(validate(Batch, loaded, ()), loaded),
         )
@@ -97,10 +153,10 @@ def conducted(tmp_path):
                 port.trace = lambda t, way, data, name=name: trace.append((t, name, way, data))
             if during is not None:
                 for at_s, action in during.items():
-                    loop.call_at_ns(at_s * 10**9, action, world, inbox, opened)
+                    loop.call_at_ns(at_s * NS, action, world, inbox, opened)
             record = Record.create(directory, meta_of(planned, seed, "t"), durable=False)
             try:
-                result = await conduct(planned, opened, clock, record, inbox, world=world)
+                result = await conduct(planned, opened, clock, record, inbox, watch, world=world)
                 ended.append(clock.now_ns())
                 return result
             finally:
@@ -110,3 +166,8 @@ def conducted(tmp_path):
         return Ended(outcome, reason, interrupted, directory, world, trace, ended[0])
 
     return run
+
+
+@pytest.fixture
+def rig_text():
+    return RIG
