@@ -72,8 +72,8 @@ class Doses:
             given = self._given[request.id] = _Given(replace(row, commanded_ml=commanded_ml))
         missing_ml = self._missing_ml(given)
         if missing_ml <= SHORT_ML:
-            data = {"id": request.id, "delivered_ml": given.delivered_ml}
-            self._run.event("dose.given", f"{request.id} was given before; not again", data)
+            message = f"{request.id} was given before; not again"
+            self._run.event("dose.given", message, {"id": request.id})
         elif by_hand:
             await self._by_hand(request, given)
         else:
@@ -136,6 +136,9 @@ class Doses:
     ) -> None:
         run = self._run
         pump = cast("SyringePump", run.rig.devices[load.pump])
+        if request.into == "flask" and load.pump not in self._primed:
+            needle = f"needle of {load.name} through the septum"
+            await self._people.hand(needle, f"tip.{load.pump}", 1.0)
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
         run.record.dose(given.row)
         await pump.reset_counter()

@@ -180,8 +180,11 @@ def test_a_trip_on_the_rig_ends_safe_with_the_heater_off_in_half_a_second(conduc
     first_s = next(t for t, value in zip(times, values, strict=True) if value and value >= 45)
     assert alarm.t_on_ns / 1e9 == pytest.approx(first_s + 2, abs=1.2)
     # Unit 1, register 273 (auto/manual) set to manual: the heater's output is cut.
-    off = [t for t, port, way, data in run.trace
-           if (port, way) == ("bus", ">") and data[:4] == bytes.fromhex("01060111")]
+    off = [
+        t
+        for t, port, way, data in run.trace
+        if (port, way) == ("bus", ">") and data[:4] == bytes.fromhex("01060111")
+    ]
     cut_ns = min(t for t in off if t >= alarm.t_on_ns)
     assert cut_ns - alarm.t_on_ns <= 0.5e9
     assert run.truth["heater_w"] == 0.0

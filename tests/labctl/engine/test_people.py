@@ -1,0 +1,124 @@
+"""People: asked while the run waits, signed by name, and never taken to have agreed."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.capabilities import Reply, TaskKind
+from labctl.engine.machine import State
+
+SIGNED = """
+  - confirm: {who: two people, for: S, list: [gloves and face shield, hood flow]}
+"""
+OUT_OF_TIME = """
+  - wait_until: {condition: flask.T > 90 C, timeout: 20 s, on_timeout: {ask: still cold,
+                 choices: [extend 10 s, accept, park], default: park, after: 10 min}}
+"""
+
+
+class Person:
+    """Does what the simulated person does, but replies to some kinds of tasks as told."""
+
+    def __init__(self, **replies):
+        self.replies = {TaskKind(kind): reply for kind, reply in replies.items()}
+        self.asked, self.states, self.run = [], [], None
+
+    def __call__(self, simulated):
+        self.simulated = simulated
+        return self
+
+    def watch(self, run):
+        self.run = run
+
+    async def do(self, task):
+        self.asked.append((task.kind, task.text))
+        self.states.append(None if self.run is None else self.run.machine.state)
+        return self.replies.get(task.kind) or await self.simulated.do(task)
+
+
+def test_the_run_waits_while_somebody_is_asked(conducted):
+    person = Person()
+    run = conducted(SIGNED, operator=person, watch=person.watch)
+    asked = dict(zip((kind for kind, _ in person.asked), person.states, strict=True))
+    assert asked[TaskKind.CONFIRM] is State.WAITING
+    assert person.run.machine.state is State.COMPLETE
+    assert run.outcome == "complete"
+
+
+def test_two_people_sign_with_their_names_of_the_batch_sheet(conducted):
+    person = Person()
+    run = conducted(SIGNED, operator=person, watch=person.watch)
+    (question,) = [q for q in run.questions if "face shield" in q.text]
+    assert question.by == "YK, MT"
+    assert question.answer == "done"
+    assert question.simulated
+    assert person.run.signed == {"S": {"YK", "MT"}}
+
+
+@pytest.mark.parametrize("signed", [(), ("operator",), ("operator", "operator"), ("YK", "operator")])
+def test_one_person_cannot_sign_for_two(conducted, signed):
+    run = conducted(SIGNED, operator=Person(confirm=Reply(signed=signed)))
+    assert run.outcome == "safe"
+    assert "2 people must sign" in run.reason
+
+
+def test_a_refusal_ends_the_run_in_the_safe_state(conducted):
+    run = conducted(SIGNED, operator=Person(charge=Reply(text="refused")))
+    assert run.outcome == "safe"
+    assert "refused" in run.reason
+    assert run.questions[-1].answer == "refused"
+    assert run.truth["volume_ml"] == 0.0
+
+
+def test_the_trap_is_asked_for_again_before_the_answer_expires(conducted, rig_text):
+    rig = rig_text.replace("ask_level: 3 h", "ask_level: 10 min")
+    run = conducted(
+        "  - confirm: {who: operator, list: [trap cold]}\n  - hold: {for: 650 s}\n", rig=rig
+    )
+    assert run.outcome == "complete"
+    first, *again = [q.at_ns / 1e9 for q in run.questions if "trap cold" in q.text]
+    assert again == pytest.approx([first + 300, first + 600], abs=2)
+
+
+def test_a_trap_nobody_called_cold_is_not_asked_for(conducted, rig_text):
+    rig = rig_text.replace("ask_level: 3 h", "ask_level: 10 min")
+    run = conducted("  - hold: {for: 650 s}\n", rig=rig)
+    assert not [q for q in run.questions if "trap" in q.text]
+
+
+def test_nobody_answers_and_the_default_parks(conducted):
+    run = conducted(OUT_OF_TIME)
+    assert (run.outcome, run.meta.state) == ("safe", "safe")
+    question = run.questions[-1]
+    assert "still cold" in question.text
+    assert (question.answer, question.by) == ("park", "default")
+
+
+def test_an_accepted_timeout_is_a_deviation(conducted):
+    run = conducted(OUT_OF_TIME, operator=Person(answer=Reply(text="accept")))
+    assert run.outcome == "complete_with_deviations"
+    assert run.step("work.3").state == "done"
+    assert [e.level for e in run.events if e.code == "deviation"] == ["warning"]
+
+
+def test_an_extension_waits_on_and_then_asks_again(conducted):
+    answers = iter([Reply(text="extend 10 s"), Reply(text="accept")])
+
+    class Extends(Person):
+        async def do(self, task):
+            if task.kind is TaskKind.ANSWER:
+                return next(answers)
+            return await super().do(task)
+
+    run = conducted(OUT_OF_TIME, operator=Extends())
+    step = run.step("work.3")
+    assert (step.end_ns - step.start_ns) / 1e9 == pytest.approx(30, abs=2.5)
+    assert run.codes().count("deviation") == 2
+
+
+@pytest.mark.parametrize(("value", "outcome"), [(580.0, "complete"), (600.0, "complete_with_deviations")])
+def test_a_typed_value_outside_its_range_is_a_deviation(conducted, value, outcome):
+    ask = "  - ask: {for: the peak of the lot, unit: nm, range: 570 nm .. 590 nm}\n"
+    run = conducted(ask, operator=Person(answer=Reply(value=value)))
+    assert run.outcome == outcome
+    assert run.questions[-1].answer == f"{value:g} nm"
