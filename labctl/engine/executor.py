@@ -11,8 +11,8 @@ from collections.abc import Coroutine
 from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
-from labctl.capabilities import SyringePump
 from labctl.engine.bench import EngineBench
+from labctl.engine.freezing import Freezing
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
@@ -35,20 +35,20 @@ class Executor:
         self._bench: EngineBench | None = None
         self._task: asyncio.Task[object] | None = None
         self._end: LabctlError | None = None
-        self._freezing: set[asyncio.Task[None]] = set()
+        self._freezing = Freezing(parts, self._ended_by)
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
-        parts.froze = self.freeze
+        parts.froze = self._freezing.freeze
 
     async def execute(self) -> str:
         """Run everything; return the outcome: complete, complete_with_deviations, safe, faulted."""
         run = self._run
         run.machine.fire(Trigger.START)
         try:
-            await run.rig.connect()
+            await self._abandonable(run.rig.connect(), "connect")
             self.parts.declare()
             self._begin(self.parts.polling())
-            self._bench = await self.parts.start(self._nested)
+            self._bench = await self._abandonable(self.parts.start(self._nested), "start")
             self._begin(self.parts.watchers())
             run.machine.fire(Trigger.STARTED)
             await self._stages()
@@ -78,20 +78,20 @@ class Executor:
         """End the run because an interlock tripped."""
         self._finish_with(TripError(f"interlock {interlock.id} tripped: {message}"))
 
-    def freeze(self, interlock: Interlock, message: str) -> None:
-        """Freeze the run because an interlock asks for it, then ask a person."""
-        task = asyncio.create_task(
-            self._freeze(interlock.action, f"{interlock.id} froze the run: {message}"),
-            name=f"freeze {interlock.id}",
-        )
-        self._freezing.add(task)
-        task.add_done_callback(self._frozen)
-
     def _finish_with(self, error: LabctlError) -> None:
         if self._end is None:
             self._end = error
+            # The step may be long in letting go; heat is not kept waiting for it.
+            cut = asyncio.create_task(self._cut_heat(), name="cut heat")
+            self._background.append(cut)
         if self._task is not None:
             self._task.cancel()
+
+    async def _cut_heat(self) -> None:
+        try:
+            await self._run.heat.make_safe()
+        except DeviceError as error:
+            self._run.event("safe_state.failed", f"heater off: {error}", level="error")
 
     async def _stages(self) -> None:
         planned = list(self._top())
@@ -124,6 +124,7 @@ class Executor:
         run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
         if problem.do == "park":
             raise AbortedError(f"park: {reason}")
+        await self._abandonable(run.elapsed.gate(), f"thaw before {step.id}")
         await run.heat.freeze()
         choices = (
             ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
@@ -180,7 +181,7 @@ class Executor:
         run.event("step.started", step.summary(), {"step": step.id, "stage": stage})
         state = "cancelled"
         try:
-            running = step.run(cast("Bench", bench))
+            running = self._when_thawed(step, bench)
             await (running if nested else self._abandonable(running, f"step {step.id}"))
             state = "done"
         except (StepFailedError, DeviceError):
@@ -192,6 +193,10 @@ class Executor:
             run.event("step.ended", state, {"step": step.id})
             bench.step_id, bench.step_key = outer
             run.step_id = bench.step_id
+
+    async def _when_thawed(self, step: Step, bench: EngineBench) -> None:
+        await self._run.elapsed.gate()
+        await step.run(cast("Bench", bench))
 
     async def _abandonable(self, coroutine: Coroutine[object, object, T], name: str) -> T:
         """Run something as a task that a trip, an abort or an interrupt can abandon.
@@ -216,50 +221,6 @@ class Executor:
             raise self._end
         return task.result()
 
-    async def _freeze(self, action: str, reason: str) -> None:
-        run = self._run
-        if not run.machine.fire(Trigger.FREEZE, reason):
-            return
-        run.elapsed.freeze()
-        await run.heat.freeze()
-        for load in run.plan.scene.loads.values():
-            if load.pump:
-                await cast("SyringePump", run.rig.devices[load.pump]).stop()
-        await self._act(action)
-        run.machine.fire(Trigger.FROZEN, reason)
-        unanswered_s = run.plan.recipe.head.problem.unanswered
-        answer = await self.parts.people.ask(
-            Question(reason, ("resume", "park", "abort"), "park", unanswered_s)
-        )
-        if answer.choice != "resume":
-            raise AbortedError(f"{answer.choice}: {reason}")
-        run.deviation(f"resumed by a person: {reason}")
-        run.machine.fire(Trigger.RESUME)
-        await run.heat.resume()
-        run.elapsed.thaw()
-        run.machine.fire(Trigger.RESUMED)
-
-    async def _act(self, action: str) -> None:
-        """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
-        verb, _, name = action.partition(" ")
-        if action == "heater off":
-            await self._run.heat.off()
-        elif verb == "close" and self._bench is not None:
-            await self._bench.valve(name, open_=False)
-        elif verb == "stop" and name in self._run.rig.devices:
-            await self._run.rig.devices[name].make_safe()
-
-    def _frozen(self, task: asyncio.Task[None]) -> None:
-        self._freezing.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, LabctlError):
-            self._finish_with(error)
-            self._run.elapsed.thaw()
-        elif error is not None:
-            self._crashed(task)
-
     async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
         run = self._run
         run.machine.fire(Trigger.ABORT, reason)
@@ -275,17 +236,17 @@ class Executor:
             self._background.append(task)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            return
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._ended_by(error)
+
+    def _ended_by(self, error: BaseException) -> None:
         wrapped = error if isinstance(error, LabctlError) else LabctlError(repr(error))
         wrapped.__cause__ = error
         self._finish_with(wrapped)
 
     async def _end_background(self) -> None:
-        tasks = [*self._background, *self._freezing]
+        tasks = [*self._background, *self._freezing.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -145,6 +145,10 @@ class Interlocks:
 
         return ask
 
+    def stands(self, interlock: Interlock) -> bool:
+        """Say whether a rule was told as violated and does not hold again yet."""
+        return any(rule.told for rule in self.rules if rule.source is interlock)
+
     def asked_at(self, output: str) -> tuple[str, ...]:
         """Return the signals that are asked before an output opens."""
         return tuple(s for rule in self._gates.get(output, ()) for s in rule.signals)

@@ -35,6 +35,8 @@ class People:
         finally:
             if asks:
                 run.machine.fire(Trigger.ANSWERED)
+        if asks:
+            await run.elapsed.gate()
         by = ", ".join(self.names(reply)) or ("default" if reply.by_default else "operator")
         text = _answered(task, reply)
         now_ns = run.clock.now_ns()

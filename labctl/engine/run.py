@@ -21,6 +21,7 @@ from labctl.record import Record
 from labctl.rig.opening import OpenRig
 
 TOKEN_LINGERS_S = 180.0
+ABSOLUTE_ZERO_C = -273.15
 
 
 @dataclass
@@ -114,9 +115,11 @@ class RunFacts:
         return True if age_s <= trap.ask_level else None
 
     def keep_at_c(self, pump: str) -> float | None:
-        """Return the temperature at which the reagent of a pump must be kept."""
-        loads = self.run.plan.scene.loads.values()
-        return next((load.keep_at_c for load in loads if load.pump == pump), None)
+        """Return the temperature at which the reagent of a pump must be kept, 0 K if none is."""
+        loads = [load for load in self.run.plan.scene.loads.values() if load.pump == pump]
+        if not loads:
+            return None
+        return loads[0].keep_at_c if loads[0].keep_at_c is not None else ABSOLUTE_ZERO_C
 
     def signatures(self, pump: str) -> int:
         """Count the names that signed for the reagent of a pump in this run."""
