@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
-from labctl.capabilities import PumpState, SyringePump, Task, TaskKind
+from labctl.capabilities import Gate, PumpState, SyringePump, Task, TaskKind
 from labctl.clock import NS
 from labctl.engine.interlocks import Interlocks
 from labctl.engine.people import People
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run
-from labctl.errors import DeviceError, StepFailedError
+from labctl.errors import AbandonedError, DeviceError, StepFailedError
 from labctl.record import DoseRow
 from labctl.units import show, show_amount
 
@@ -166,8 +166,10 @@ class Doses:
         left_ml = wanted_ml
         while left_ml > SHORT_ML / 2:
             await self._warm_enough(request)
-            await pump.infuse(left_ml, rate, gate)
-            started_s, freezes = self._run.elapsed.now_s(), self._run.elapsed.freezes
+            await self._run.elapsed.gate()
+            freezes = self._run.elapsed.freezes
+            await self._start(pump, left_ml, rate, gate)
+            started_s = self._run.elapsed.now_s()
             allowed_s = left_ml / rate * 60 * LATE_FACTOR + LATE_S
             stopped = _Stopped(self, request, load)
             waits_for = f"{request.reagent}: {show(wanted_ml, 'volume')} to go in"
@@ -182,6 +184,23 @@ class Doses:
             if not stopped.cold and self._run.elapsed.freezes == freezes:
                 return await self._why(pump)
         return ""
+
+    async def _start(
+        self, pump: SyringePump, volume_ml: float, rate_ml_min: float, gate: Gate | None
+    ) -> None:
+        """Start the pump; if the run freezes meanwhile, leave it standing.
+
+        Raises:
+            AbandonedError: given up for a trip.
+        """
+        freezes = self._run.elapsed.freezes
+        try:
+            await pump.infuse(volume_ml, rate_ml_min, gate)
+        except AbandonedError:
+            if self._run.elapsed.freezes == freezes:
+                raise
+        if self._run.elapsed.frozen:
+            await pump.stop()
 
     async def _why(self, pump: SyringePump) -> str:
         state = await pump.state()
@@ -203,10 +222,10 @@ class Doses:
     async def _settled(
         self, request: DoseRequest, given: _Given, intent: int, load: Loaded, pump: SyringePump
     ) -> float:
-        """Close the line, read the counter, write down what is known; return the counted mL.
+        """Read the counter, write down what is known, close the line; return the counted mL.
 
         Raises:
-            DeviceError: the counter cannot be read; the dose is unknown.
+            DeviceError: the counter cannot be read, so the dose is unknown; or the line stays open.
         """
         run = self._run
         given.unknown = True
@@ -222,9 +241,9 @@ class Doses:
         given.unknown = False
         given.pushed_ml += counted_ml
         given.delivered_ml += arrived_ml
-        await self._line(load, open_=False)
         self._write_down(given, intent, {"counted_ml": counted_ml})
         self._on_ledger(request, arrived_ml)
+        await self._line(load, open_=False)
         return counted_ml
 
     def _write_down(self, given: _Given, intent: int, result: dict[str, float]) -> None:

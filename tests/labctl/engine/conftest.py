@@ -52,41 +52,17 @@ loads:
 NS = 10**9
 
 
-def deaf(port):
-    """What makes nothing on a port hear, from then on."""
-
-    def act(world, inbox, opened):
-        async def swallow(data):
-            """The line is cut."""
-
-        opened.ports[port]._wire.write = swallow
-
-    return act
-
-
-def hears_again(port):
-    """What mends a line that was made deaf."""
-    return lambda world, inbox, opened: vars(opened.ports[port]._wire).pop("write", None)
-
-
-def puts(thing, value, at_s):
-    """What sets a thing of the world at a time in s."""
-    return lambda world, inbox, opened: world.put(thing, value, at_s * NS)
-
-
 class Chooses:
     """A person who answers questions with given choices in turn, and does everything else."""
 
     def __init__(self, *choices):
         self.choices = list(choices)
-        self.asked = []
 
     def __call__(self, simulated):
         self.simulated = simulated
         return self
 
     async def do(self, task):
-        self.asked.append(task)
         if task.kind is TaskKind.ANSWER and self.choices:
             return Reply(text=self.choices.pop(0))
         return await self.simulated.do(task)
@@ -171,3 +147,9 @@ def conducted(tmp_path):
 @pytest.fixture
 def rig_text():
     return RIG
+
+
+@pytest.fixture
+def chooses():
+    """`chooses("retry", "skip")` is an operator for `conducted`; see `Chooses`."""
+    return Chooses

@@ -6,29 +6,13 @@ import asyncio
 
 import pytest
 
-from labctl.capabilities import Reply, TaskKind
+from labctl.capabilities import TaskKind
 from labctl.loop import Interrupt
 
 HOLD = """
   - ramp: {id: up, to: 40 C, within: 2 K, settle: 5 s}
   - hold: {for: 60 s, since: up.end}
 """
-
-
-class Chooses:
-    """A person who answers questions with given choices in turn, and does everything else."""
-
-    def __init__(self, *choices):
-        self.choices = list(choices)
-
-    def __call__(self, simulated):
-        self.simulated = simulated
-        return self
-
-    async def do(self, task):
-        if task.kind is TaskKind.ANSWER and self.choices:
-            return Reply(text=self.choices.pop(0))
-        return await self.simulated.do(task)
 
 
 def test_steps_run_in_order_and_the_hold_counts_from_the_end_of_the_ramp(conducted):
@@ -53,12 +37,12 @@ def test_a_condition_starts_the_clock_when_it_first_held_during_the_step_before(
     assert hold.clock_ns / 1e9 == pytest.approx(first_s, abs=1.1)
 
 
-def test_children_of_a_repeat_and_an_if_are_recorded_under_their_round(conducted):
+def test_children_of_a_repeat_and_an_if_are_recorded_under_their_round(conducted, chooses):
     run = conducted(
         """
   - repeat: {until: flask.T > 90 C, at_most: 2, steps: [{stir: {id: twice, speed: 500 rpm}}]}
 """,
-        operator=Chooses("skip"),
+        operator=chooses("skip"),
     )
     assert [s.id for s in run.steps if s.verb == "stir"] == ["work.2", "twice#1", "twice#2"]
     assert run.outcome == "complete_with_deviations"
@@ -78,10 +62,10 @@ def test_a_step_that_fails_asks_and_unanswered_ends_in_the_safe_state(conducted)
     assert run.truth["valve.vac_fine"] == 0.0
 
 
-def test_retry_runs_the_step_again_and_is_a_deviation(conducted):
+def test_retry_runs_the_step_again_and_is_a_deviation(conducted, chooses):
     run = conducted(
         "  - wait_until: {id: w, condition: flask.T > 90 C, timeout: 30 s}\n",
-        operator=Chooses("retry", "skip"),
+        operator=chooses("retry", "skip"),
     )
     assert [(s.id, s.state) for s in run.steps[-2:]] == [("w", "failed"), ("w", "failed")]
     assert run.outcome == "complete_with_deviations"

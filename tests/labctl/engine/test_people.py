@@ -55,7 +55,9 @@ def test_two_people_sign_with_their_names_of_the_batch_sheet(conducted):
     assert person.run.signed == {"S": {"YK", "MT"}}
 
 
-@pytest.mark.parametrize("signed", [(), ("operator",), ("operator", "operator"), ("YK", "operator")])
+@pytest.mark.parametrize(
+    "signed", [(), ("operator",), ("operator", "operator"), ("YK", "operator")]
+)
 def test_one_person_cannot_sign_for_two(conducted, signed):
     run = conducted(SIGNED, operator=Person(confirm=Reply(signed=signed)))
     assert run.outcome == "safe"
@@ -116,7 +118,9 @@ def test_an_extension_waits_on_and_then_asks_again(conducted):
     assert run.codes().count("deviation") == 2
 
 
-@pytest.mark.parametrize(("value", "outcome"), [(580.0, "complete"), (600.0, "complete_with_deviations")])
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(580.0, "complete"), (600.0, "complete_with_deviations")]
+)
 def test_a_typed_value_outside_its_range_is_a_deviation(conducted, value, outcome):
     ask = "  - ask: {for: the peak of the lot, unit: nm, range: 570 nm .. 590 nm}\n"
     run = conducted(ask, operator=Person(answer=Reply(value=value)))

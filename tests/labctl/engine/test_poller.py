@@ -87,7 +87,7 @@ def test_one_that_hangs_delays_nobody_and_is_not_asked_twice_at_a_time(polled):
 
 def test_a_silent_instrument_is_told_once_and_gives_no_reading(polled):
     silence = NoReplyError("a", "DIS", "a reply within 1 s", "b''")
-    made, told = polled(10, a={"fails": {n: silence for n in (3, 4, 5)}})
+    made, told = polled(10, a={"fails": dict.fromkeys((3, 4, 5), silence)})
     assert [(name, silent) for name, _, silent in told] == [("a", True), ("a", False)]
     assert "DIS" in told[0][1]
     assert [values for _, values in made["a"].sunk][:7] == [

@@ -1,4 +1,4 @@
-"""The same run in real time: real ptys, real sockets, simulators served on the other end."""
+"""The same run in real time: ptys, sockets and VISA, simulators served on the other end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("pyvisa_py", reason="pyvisa-py (the visa extra) is not installed")
 
 from labctl.clock import WallClock
 from labctl.loop import Inbox
@@ -19,6 +21,7 @@ from labctl.rig.opening import OpenRig
 from labctl.session import conduct, meta_of, twin_spec
 from labctl.source import compose, validate
 from labctl.transport.descriptor import LineSettings, SerialWire, TcpWire
+from labctl.transport.visa import VisaWire
 
 ROOT = Path(__file__).parents[3]
 STEPS = """
@@ -41,8 +44,7 @@ loads: {SQ: {by: hand}}
 """
 
 
-@pytest.mark.parametrize("network", ["tcp", "socket://"])
-async def test_a_run_on_ptys_and_sockets_ends_complete(tmp_path, network):
+async def test_a_run_on_ptys_sockets_and_visa_ends_complete(tmp_path):
     sheet = compose(SHEET, "sheet.yaml")
     rig = rig_of(compose((ROOT / "simulators/rig.yaml").read_text(encoding="utf-8"), "rig.yaml"))
     loaded = LoadedBatch(validate(Batch, sheet, ()), sheet)
@@ -63,7 +65,10 @@ async def test_a_run_on_ptys_and_sockets_ends_complete(tmp_path, network):
             baud = entry.baud or max(map(line_baud, kinds))
             bits, parity = int(entry.format[0]), entry.format[1]
             return SerialWire(name, served[name].path, LineSettings(baud, bits, parity), clock)
-        if network == "tcp":
+        if entry.visa:
+            resource = f"TCPIP::{served[name].host}::{served[name].port}::SOCKET"
+            return VisaWire(name, resource, clock)
+        if name == "gauge":
             return TcpWire(name, served[name].host, served[name].port, clock)
         return SerialWire(name, served[name].url, LineSettings(), clock)
 
