@@ -114,6 +114,7 @@ LOADING = {
     "batch.concentration": "the substance cannot have that concentration, or has none.",
     "needs.vessel": "the vessel on the sheet is not of the size the recipe needs.",
     "needs.in_loop": "the rig has no such spectrometer, and its person takes no samples.",
+    "needs.path": "the optical path is longer than the recipe's sample is transparent.",
     "needs.pumps": "the sheet loads fewer pumps than the recipe needs, and nobody injects.",
     "needs.role": "a step needs a role that the rig does not bind.",
 }

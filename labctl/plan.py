@@ -18,6 +18,7 @@ from labctl.registry import load
 from labctl.rig.batch import LoadedBatch
 from labctl.rig.devices import HeaterEntry, PersonEntry, PumpEntry
 from labctl.rig.model import LoadedRig, Vessel
+from labctl.rig.twinning import path_mm_of
 from labctl.source import Mark
 from labctl.units import show
 
@@ -199,7 +200,12 @@ def _vessel_meets(recipe: Recipe, batch: LoadedBatch, rig: LoadedRig) -> Iterato
 
 
 def _roles_meet(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> list[Finding]:
-    return [*_tracks_meet(recipe, rig), *_pumps_meet(recipe, rig, batch), *_steps_meet(recipe, rig)]
+    return [
+        *_tracks_meet(recipe, rig),
+        *_path_meets(recipe, rig, batch),
+        *_pumps_meet(recipe, rig, batch),
+        *_steps_meet(recipe, rig),
+    ]
 
 
 def _tracks_meet(recipe: Recipe, rig: LoadedRig) -> Iterator[Finding]:
@@ -210,6 +216,18 @@ def _tracks_meet(recipe: Recipe, rig: LoadedRig) -> Iterator[Finding]:
             message = f"{rig.model.name} has no {track}; bind it, or give the person `samples`"
             mark = recipe.document.key_mark(("needs", "in_loop"))
             yield mark.finding("needs.in_loop", message)
+
+
+def _path_meets(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Iterator[Finding]:
+    longest_mm = recipe.head.needs.path
+    path_mm = batch.model.path or path_mm_of(rig)
+    if longest_mm is None or "absorbance" not in rig.model.roles or path_mm <= longest_mm:
+        return
+    message = (
+        f"the sample lets light through {show(longest_mm, 'length')} at most; the probe's path is "
+        f"{show(path_mm, 'length')}: screw on a shorter tip and give its `path` on the batch sheet"
+    )
+    yield recipe.document.mark(("needs", "path")).finding("needs.path", message)
 
 
 def _pumps_meet(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Iterator[Finding]:

@@ -151,7 +151,9 @@ def twin_spec(planned: Plan, seed: int) -> TwinSpec:
     """Return the spec of the twin that a plan's dry run is made against."""
     reagents = {name: reagent.is_ for name, reagent in planned.recipe.head.reagents.items()}
     loads = planned.scene.loads.values()
-    return twin_of(planned.rig, planned.vessel, loads, reagents, seed=seed)
+    return twin_of(
+        planned.rig, planned.vessel, loads, reagents, seed=seed, path_mm=planned.batch.model.path
+    )
 
 
 def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:

@@ -184,8 +184,8 @@ class RigWorld:
     def peak_25c_nm(self, t_ns: int) -> float | None:
         """Return the true first-exciton peak at 25 °C; None without dots."""
         self.advance(t_ns)
-        reaction = self.flask.dots.reaction
-        return None if reaction is None else reaction.peak_nm()
+        looks = self.flask.dots.looks()
+        return None if looks is None else looks.peak_nm
 
     def truth(self, t_ns: int) -> Mapping[str, float]:
         """Return the plant's true state, by name with unit."""

@@ -1,4 +1,4 @@
-"""The dots in the flask: no reaction before they are in, then one that everything poured in meets.
+"""The dots in the flask: poured in to meet what reacts with them, or grown there from a phosphine.
 
 Amounts in mmol, dots in nmol, volumes in mL at 25 °C, temperatures in °C.
 """
@@ -6,11 +6,13 @@ Amounts in mmol, dots in nmol, volumes in mL at 25 °C, temperatures in °C.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from labctl.chemistry.amounts import water_per_acid
+from labctl.chemistry.constants import ROOM_C
 from labctl.chemistry.substances import SUBSTANCES
+from simulators.plant.growth import CoreGrowth
 from simulators.plant.kinetics import Shell
 from simulators.plant.reaction import Reaction
 
@@ -23,13 +25,32 @@ _REACTS: Final = ("zinc oleate", *_SHELLS, "HF", "water")
 # The pulse law of the acid holds for a whole dose, not for its drops: a dose acts when it is over.
 _DOSE_OVER_S: Final = 5.0
 _WATER_PER_HF: Final = water_per_acid(SUBSTANCES["HF"], 0.48)
+_INDIUM: Final = ("indium oleate", "indium stearate")
+_PHOSPHINE: Final = "P(TMS)3"
+_BARE_QY: Final = 0.005  # of cores as grown, oxide and dangling bonds and all
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How the dots look to light at one temperature; `peak_nm` is the first exciton's centre."""
+
+    nc_nmol: float
+    diameter_nm: float
+    peak_nm: float
+    qy: float
+    zinc_fluoride_mmol: float = 0.0
 
 
 class Dots:
-    """A reaction that begins with the dots; what was poured in before is there from its start."""
+    """A reaction that begins with the dots; what was poured in before is there from its start.
+
+    Cores that grow in the flask take no part in it: a shell in the same pot is not modelled.
+    """
 
     def __init__(self) -> None:
         self.reaction: Reaction | None = None
+        self.growth = CoreGrowth()
+        self._indium = False
         self._early_mmol = dict.fromkeys(_REACTS, 0.0)
         self._acid_mmol = 0.0
         self._since_acid_s = 0.0
@@ -49,6 +70,9 @@ class Dots:
 
         Water that comes with HF belongs to the acid. The first chalcogenide decides on the shell.
         """
+        self._indium = self._indium or any(name in amounts_mmol for name in _INDIUM)
+        if self._indium and _PHOSPHINE in amounts_mmol:
+            self.growth.add_phosphine(amounts_mmol[_PHOSPHINE])
         for name in _REACTS:
             mmol = amounts_mmol.get(name, 0.0)
             if mmol > 0.0 and not (name == "water" and "HF" in amounts_mmol):
@@ -63,6 +87,7 @@ class Dots:
         mixing: float,
     ) -> None:
         """Let `dt_s` pass; an acid dose acts once nothing of it has come for 5 s."""
+        self.growth.advance(dt_s, temperature_c)
         reaction = self.reaction
         if reaction is None:
             return
@@ -75,6 +100,7 @@ class Dots:
 
     def keep(self, fraction: float) -> None:
         """Keep a fraction of the flask: what an aliquot leaves."""
+        self.growth.keep(fraction)
         self._acid_mmol *= fraction
         for name in self._early_mmol:
             self._early_mmol[name] *= fraction
@@ -84,10 +110,26 @@ class Dots:
             for name in _EXTENSIVE:
                 setattr(state, name, getattr(state, name) * fraction)
 
+    def looks(self, temperature_c: float = ROOM_C) -> Looks | None:
+        """How the dots look at a temperature; None before there is anything to see."""
+        reaction = self.reaction
+        if reaction is not None:
+            return Looks(
+                reaction.nc_nmol,
+                reaction.diameter_nm,
+                reaction.peak_nm(temperature_c),
+                reaction.qy,
+                reaction.state.zinc_fluoride_mmol,
+            )
+        peak_nm = self.growth.peak_nm(temperature_c)
+        if peak_nm is None:
+            return None
+        return Looks(self.growth.cores_mmol * 1e6, self.growth.diameter_nm, peak_nm, _BARE_QY)
+
     def product(self) -> dict[str, float]:
         """What the dots have become, by name; nothing before there are any."""
         if self.reaction is None:
-            return {}
+            return self._grown()
         state = self.reaction.state
         return {
             "layers": self.reaction.layers,
@@ -102,6 +144,18 @@ class Dots:
             "zinc_fluoride_mmol": state.zinc_fluoride_mmol,
             "nc_nmol": self.reaction.nc_nmol,
             "diameter_nm": self.reaction.diameter_nm,
+        }
+
+    def _grown(self) -> dict[str, float]:
+        looks = self.looks()
+        if looks is None:
+            return {}
+        return {
+            "qy": looks.qy,
+            "peak_nm": looks.peak_nm,
+            "nc_nmol": looks.nc_nmol,
+            "diameter_nm": looks.diameter_nm,
+            "conversion": self.growth.conversion,
         }
 
     def _take(self, name: str, mmol: float) -> None:

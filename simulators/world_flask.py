@@ -128,17 +128,17 @@ class Flask:
         """Draw an aliquot, its volume taken at 25 °C; no more than there is."""
         share = min(1.0, volume_ml / self.contents.cold_ml) if self.contents.cold_ml else 0.0
         drawn_ml = share * self.contents.cold_ml
-        reaction = self.dots.reaction
-        if reaction is None:
+        looks = self.dots.looks()
+        if looks is None:
             aliquot = Aliquot(drawn_ml)
         else:
             aliquot = Aliquot(
                 drawn_ml,
-                reaction.nc_nmol * share,
-                reaction.diameter_nm,
-                reaction.peak_nm(),
-                reaction.qy,
-                reaction.state.zinc_fluoride_mmol * share,
+                looks.nc_nmol * share,
+                looks.diameter_nm,
+                looks.peak_nm,
+                looks.qy,
+                looks.zinc_fluoride_mmol * share,
             )
         if share < 1.0:
             self.dots.keep(1.0 - share)

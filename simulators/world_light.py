@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 import numpy as np
@@ -84,17 +84,8 @@ class Light:
             shutter_open=not self.shutter_closed,
             laser_mw=self.laser_mw,
         )
-        reaction = flask.dots.reaction
-        if reaction is None:
-            return lit
-        return replace(
-            lit,
-            nc_nmol=reaction.nc_nmol,
-            diameter_nm=reaction.diameter_nm,
-            peak_nm=reaction.peak_nm(temperature_c),
-            qy=reaction.qy,
-            zinc_fluoride_mmol=reaction.state.zinc_fluoride_mmol,
-        )
+        looks = flask.dots.looks(temperature_c)
+        return lit if looks is None else replace(lit, **asdict(looks))
 
     def _detector(self, exposure: Exposure) -> Detector:
         held = self._axes.get(id(exposure.wavelengths_nm))

@@ -48,6 +48,11 @@ class Composition:
     saturated: bool = False
     solvent: Substance | None = None
 
+    @property
+    def brings_dots(self) -> bool:
+        """Whether dots come with it, or grow from it once it is in."""
+        return self.size_nm is not None or self.substance.name == "P(TMS)3"
+
 
 def parse_composition(text: str) -> Composition:
     """Read the text after `is:`; names and aliases of the table of substances, any case.

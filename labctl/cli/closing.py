@@ -140,7 +140,7 @@ def _product(product: Json) -> list[str]:
     peak_nm = _number(facts, "peak_nm")
     said = []
     if layers is not None:
-        said.append(f"{layers:.2f} layers of ZnS")
+        said.append(f"{layers:.2f} layers of shell")
     if qy is not None:
         said.append(f"PL quantum yield {100 * qy:.1f} %")
     if peak_nm is not None:

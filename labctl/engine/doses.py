@@ -257,7 +257,7 @@ class Doses:
             return
         load = self._run.plan.scene.loads[request.reagent]
         flask = self._run.flask.add(self._run.plan.scene.contents(request.reagent, volume_ml))
-        dots = load.composition.size_nm is not None
+        dots = load.composition.brings_dots
         self._run.flask = replace(flask, dots=flask.dots or dots)
 
     async def _line(self, load: Loaded, *, open_: bool) -> None:

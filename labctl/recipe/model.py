@@ -11,6 +11,7 @@ from pydantic import Field
 from labctl.fields import (
     Concentration,
     Duration,
+    Length,
     Name,
     Strict,
     Temperature,
@@ -60,12 +61,16 @@ class Source(Strict):
 
 
 class Needs(Strict):
-    """What a rig must have to run this: vessel, temperature, pumps, spectrometers, people."""
+    """What a rig must have to run this: vessel, temperature, pumps, spectrometers, people.
+
+    `path` is the longest optical path that the sample leaves transparent.
+    """
 
     vessel: Volume
     max_T: Temperature
     pumps: int = Field(0, ge=0)
     in_loop: tuple[Literal["absorbance", "pl"], ...] = ()
+    path: Length | None = None
     attended: tuple[Name, ...] = ()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from labctl.fields import Concentration, Date, Moment, Name, Parts, Strict, Volume
+from labctl.fields import Concentration, Date, Length, Moment, Name, Parts, Strict, Volume
 from labctl.source import Document, read, validate
 
 DEFAULT_START = dt.datetime(2025, 11, 3, 9, 0)
@@ -54,7 +54,10 @@ class Accepted(Strict):
 
 
 class Batch(Strict):
-    """A batch sheet, `labctl: batch/1`."""
+    """A batch sheet, `labctl: batch/1`.
+
+    `path` is that of the tip on the optical probe today, where it is not the rig's.
+    """
 
     labctl: Literal["batch/1"]
     date: Moment = DEFAULT_START
@@ -63,6 +66,7 @@ class Batch(Strict):
     operator: str
     second: str = ""
     vessel: Name
+    path: Length | None = None
     box: Box | None = None
     scrubber: str = ""
     loads: dict[Annotated[str, Field(min_length=1)], Load]

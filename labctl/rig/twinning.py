@@ -37,11 +37,12 @@ def twin_of(
     reagents: Mapping[str, str],
     *,
     seed: int,
+    path_mm: float | None = None,
     faults: tuple[str, ...] = (),
 ) -> TwinSpec:
     """Return the spec of a rig's twin, loaded as the batch sheet says; same input, same spec.
 
-    `reagents` maps each reagent's name to its `is:` text.
+    `reagents` maps each reagent's name to its `is:` text; `path_mm` None is the rig's own.
     """
     model = rig.model
     devices = tuple(
@@ -59,7 +60,7 @@ def twin_of(
         tuple(TwinReagent(x.name, reagents[x.name], x.concentration_mol_l) for x in loaded),
         tuple(_syringe(load) for load in loaded if load.pump),
         {name: port.baud for name, port in model.ports.items()},
-        path_mm=_path_mm(rig),
+        path_mm=path_mm or path_mm_of(rig),
         faults=faults,
     )
 
@@ -152,7 +153,8 @@ def _syringe(load: Loaded) -> TwinSyringe:
     )
 
 
-def _path_mm(rig: LoadedRig) -> float:
+def path_mm_of(rig: LoadedRig) -> float:
+    """Return the optical path of the absorbance probe in mm, as the rig file has it."""
     entry = rig.model.devices.get(rig.entry("absorbance")[0])
     if isinstance(entry, SpectrometerEntry) and entry.probe is not None:
         return entry.probe.path

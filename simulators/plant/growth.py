@@ -45,10 +45,24 @@ class CoreGrowth:
 
     def advance(self, dt_s: float, temperature_c: float) -> None:
         """Let `dt_s` pass at constant temperature; exact for any length."""
+        if self.precursor_mmol <= 0.0:
+            return
         through = self.rate.at(temperature_c + _KELVIN) * dt_s
         grown = self.precursor_mmol * -math.expm1(-through)
         self.precursor_mmol -= grown
         self.grown_mmol += grown
+
+    def keep(self, fraction: float) -> None:
+        """Keep a fraction of everything: what an aliquot leaves."""
+        self.precursor_mmol *= fraction
+        self.grown_mmol *= fraction
+        self.cores_mmol *= fraction
+
+    @property
+    def conversion(self) -> float:
+        """Share of the phosphorus that has become cores, 0 to 1."""
+        whole = self.precursor_mmol + self.grown_mmol
+        return self.grown_mmol / whole if whole > 0 else 0.0
 
     @property
     def diameter_nm(self) -> float:

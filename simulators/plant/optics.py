@@ -33,6 +33,8 @@ _BOLTZMANN_EV = 8.617333262e-5
 _KELVIN = 273.15
 _HALF_TO_SIGMA = 1 / math.sqrt(2 * math.log(2))
 _PLANCK_NM_K = 1.438777e7
+# Cores so small that 413 nm lies in the gap have no bulk-like absorption there to scale with.
+_STEEPEST = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,7 @@ class Optics:
         return total
 
     def _dots(self, energy_ev: Floats, blue: Floats, state: OpticsState) -> Floats:
-        """Absorbance of the dots; at 413.3 nm exactly what Beer and Lambert say."""
+        """Absorbance of the dots; at 413.3 nm exactly what Beer and Lambert say, from 2.3 nm on."""
         m = self.model
         centre_ev = self._reported_ev(energy_ev_of(state.peak_nm), state)
         half_ev = self._half_width_ev(state)
@@ -235,7 +237,7 @@ class Optics:
         reference_ev = energy_ev_of(REFERENCE_NM)
         away = (reference_ev - centre_ev) / half_ev
         rest = 1 - m.exciton_ratio * math.exp(-math.log(2) * away * away)
-        rest *= 1 + math.exp((onset_ev - reference_ev) / width_ev)
+        rest *= min(1 + math.exp((onset_ev - reference_ev) / width_ev), _STEEPEST)
         shape = (energy_ev - centre_ev) * (math.sqrt(math.log(2)) / half_ev)
         exciton = m.exciton_ratio * np.exp(-shape * shape)
         step = rest * blue / (1 + np.exp((onset_ev - energy_ev) / width_ev))

@@ -35,7 +35,7 @@ class Charge(Step):
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Add what the volume brings; dots mark the flask."""
         volume_ml = scene.volume_ml(self.reagent, self.amount, self.volume)
-        dots = scene.loads[self.reagent].composition.size_nm is not None
+        dots = scene.loads[self.reagent].composition.brings_dots
         return replace(flask.add(scene.contents(self.reagent, volume_ml)), dots=flask.dots or dots)
 
     def estimate(self, flask: Flask, scene: Scene) -> Estimate:

@@ -74,7 +74,7 @@ class Inject(Step):
         """Add what the doses bring."""
         for part in self.parts():
             volume_ml = scene.volume_ml(part.reagent, part.amount, part.volume)
-            dots = scene.loads[part.reagent].composition.size_nm is not None
+            dots = scene.loads[part.reagent].composition.brings_dots
             flask = replace(
                 flask.add(scene.contents(part.reagent, volume_ml)), dots=flask.dots or dots
             )

@@ -88,7 +88,7 @@ def test_the_closing_summary_says_what_matters(twice):
     closing = out[out.index("Complete, as planned") :]
     assert re.search(r"stage2\.3: 1S saturated after \d+ min at 250 °C:", closing)
     assert "nm expected to\n" in closing or "nm expected to remain" in closing
-    for said in ("layers of ZnS", "PL quantum yield", "pump_3", "SQ", "labctl show"):
+    for said in ("layers of shell", "PL quantum yield", "pump_3", "SQ", "labctl show"):
         assert said in closing
     directory = re.search(r"(?m)^record +(.+)$", closing)[1]
     report = re.search(r"(?m)^report +(.+)$", closing)[1]
