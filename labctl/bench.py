@@ -141,7 +141,8 @@ class Criterion:
     """What a decision on a tracked quantity waits for.
 
     `kind` is saturated, reaches or steady. nm and s; `target_nm` and `rising` belong to reaches,
-    `slower_than_nm_min` to steady. `settings` go to the detector by name.
+    `slower_than_nm_min` to steady; `lead_s` is how long growth goes on after `reaches`, at the
+    present rate. `settings` go to the detector by name.
     """
 
     kind: Literal["saturated", "reaches", "steady"]
@@ -150,6 +151,7 @@ class Criterion:
     since: str = ""
     target_nm: float = 0.0
     rising: bool = True
+    lead_s: float = 0.0
     slower_than_nm_min: float = 0.0
     not_before_s: float = 0.0
     also_flat: str = ""
@@ -298,6 +300,10 @@ class Bench(Protocol):
 
     async def decide(self, criterion: Criterion) -> Ruling:
         """Watch a track until a criterion holds, cannot hold, or times out; keep the evidence."""
+        ...
+
+    def landed(self) -> None:
+        """Tell where the peak came to rest, if a target was reached before."""
         ...
 
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:

@@ -22,6 +22,7 @@ RULES: dict[str, Rule] = {
     "order.prime": order.prime,
     "order.reference": order.reference,
     "order.vacuum_after_hf": order.vacuum_after_hf,
+    "order.pl_not_the_end": order.pl_not_the_end,
     "people.unattended": people.unattended,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,

@@ -13,6 +13,8 @@ from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.wait_until import WaitUntil
 from labctl.units import show
 
+SE_CLUSTERS_BELOW_C = 240.0  # clusters form for long; from here on they crystallise
+
 
 def reference(plan: Plan) -> Iterator[Finding]:
     """`order.reference`: the lamp's reference is taken before the dots, where a track needs it."""
@@ -57,6 +59,21 @@ def vacuum_after_hf(plan: Plan) -> Iterator[Finding]:
             )
             mark = planned.step.mark
             yield mark.finding("order.vacuum_after_hf", message, Severity.WARNING)
+
+
+def pl_not_the_end(plan: Plan) -> Iterator[Finding]:
+    """`order.pl_not_the_end`: with selenide below 240 °C, PL rises on and is no end to wait for."""
+    for planned in plan.steps:
+        step, before = planned.step, planned.before
+        asked = isinstance(step, WaitUntil) and step.also_flat == "pl"
+        selenide = before.mixture.amount_mmol("TOP selenide") > 0.0
+        if asked and selenide and before.temperature_c < SE_CLUSTERS_BELOW_C:
+            message = (
+                f"with selenide at {show(before.temperature_c, 'temperature')} PL goes on rising "
+                "for half an hour after 1S has saturated: `also_flat: pl` will time out, or end "
+                "late; wait for the peak, then hold for a time"
+            )
+            yield step.mark.finding("order.pl_not_the_end", message, Severity.WARNING)
 
 
 def _dosed(step: Step) -> tuple[str, ...]:

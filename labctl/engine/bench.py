@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Literal
 
 from labctl.bench import Answer, Criterion, DoseRequest, Heater, Question, Ruling
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS
+from labctl.engine.aiming import landing
 from labctl.engine.doses import Doses
 from labctl.engine.interlocks import Interlocks, Meaning
 from labctl.engine.people import People
@@ -199,6 +200,14 @@ class EngineBench:
     async def decide(self, criterion: Criterion) -> Ruling:
         """Watch a track until a criterion holds."""
         return await self._tracking.decide(criterion)
+
+    def landed(self) -> None:
+        """Tell where the peak came to rest, if a target was reached before."""
+        aim, self._tracking.aim = self._tracking.aim, None
+        seen = [(s.t_ns / NS, s.peak_nm, s.band_nm) for s in self._tracking.sightings if s.usable]
+        found = None if aim is None else landing(aim, seen)
+        if found is not None:
+            self.note("landed", found.words(), **asdict(found))
 
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:
         """Have an aliquot drawn; the ledger shrinks."""

@@ -11,13 +11,16 @@ import numpy as np
 
 from labctl.bench import Criterion, Ruling
 from labctl.clock import NS
+from labctl.engine.aiming import Aim
 from labctl.engine.run import Run
 from labctl.record import InputRow
+from labctl.spectroscopy.arrival import Course, course, is_frozen
 from labctl.spectroscopy.photoluminescence import FLAT_POINTS, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
 from labctl.spectroscopy.temperature import Coefficient
 
-STEADY_MIN_POINTS = 6
+STEADY_WINDOW_S = 120.0
+STEADY_SD = 2.0
 FLAT_WINDOW_S = 600.0
 
 
@@ -86,7 +89,8 @@ class Decision:
         self._since_s = run.elapsed.now_s()
         self._detector = _detector(tracking, criterion)
         self._verdict: Verdict | None = None
-        self._rows: list[tuple[float, float]] = []
+        self.aim = Aim(criterion, by_samples=tracking.by_samples)
+        self._rows: list[tuple[float, float, float, float]] = []
         self._flat = not criterion.also_flat
         self._key = run.record.decision_started(
             run.clock.now_ns(), run.step_id, criterion.kind, criterion.track
@@ -100,7 +104,7 @@ class Decision:
             also = " and PL flat" if criterion.also_flat else ""
             return f"1S saturated (less than {delta:g} nm left){also}"
         if criterion.kind == "reaches":
-            return f"1S at 25 °C {'>=' if criterion.rising else '<='} {criterion.target_nm:g} nm"
+            return self.aim.words()
         return f"1S slower than {criterion.slower_than_nm_min:g} nm/min"
 
     def look(self) -> bool:
@@ -109,6 +113,7 @@ class Decision:
         while self._seen < len(sightings) and not self.settled:
             self._take(sightings[self._seen])
             self._seen += 1
+            self._run.elapsed.say(self.words())
         return bool(self.settled)
 
     def close(self) -> Ruling:
@@ -117,6 +122,8 @@ class Decision:
         if not self.settled:
             self.reason = f"time is over: {self.reason}"
         evidence = dict(self._verdict.evidence()) if self._verdict is not None else {}
+        if self._criterion.kind == "reaches":
+            evidence |= self.aim.evidence()
         coefficient = self._tracking.coefficient
         evidence |= {
             "frames": len(self._rows),
@@ -152,7 +159,8 @@ class Decision:
         )
         t_s = sighting.t_ns / NS
         if sighting.usable:
-            self._rows.append((t_s, sighting.peak_nm))
+            row = (t_s, sighting.peak_nm, sighting.sigma_nm, sighting.raw_nm)
+            self._rows.append(row)
         judge = {
             "saturated": self._saturated,
             "reaches": self._reaches,
@@ -193,24 +201,25 @@ class Decision:
         return is_flat(times, areas, sigmas)
 
     def _reaches(self, sighting: Sighting, t_s: float, hold: bool) -> None:
-        target, rising = self._criterion.target_nm, self._criterion.rising
-        recent = [peak for _, peak in self._rows[-3:]]
-        if len(recent) < 3:
+        if not sighting.usable:
             return
-        level = float(np.median(recent))
-        self.reason = f"1S at 25 °C is {level:.2f} nm, the target {target:g} nm"
-        if (level >= target) if rising else (level <= target):
+        if self.aim.look(t_s, sighting.peak_nm, sighting.sigma_nm, sighting.raw_nm):
             self.settled = "reached"
+        self.reason = self.aim.reason
 
     def _steady(self, sighting: Sighting, t_s: float, hold: bool) -> None:
-        window = [(t, p) for t, p in self._rows if t >= t_s - 120.0]
-        if len(window) < STEADY_MIN_POINTS:
+        window = [row for row in self._rows if row[0] >= t_s - STEADY_WINDOW_S]
+        if not window:
             return
-        times, peaks = (np.array(column) for column in zip(*window, strict=True))
-        slope = float(np.polyfit(times - times[0], peaks, 1)[0]) * 60
-        self.reason = f"1S moves {slope:+.2f} nm/min"
+        times, peaks, sigmas, raws = np.array(window).T
+        found = course(times, peaks, sigmas, degree=1)
+        if is_frozen(raws) or not isinstance(found, Course):
+            self.reason = found if isinstance(found, str) else "the peak reads always the same"
+            return
+        slope, sd = found.rate_nm_s * 60, found.rate_sd_nm_s * 60
+        self.reason = f"1S moves {slope:+.2f} ± {sd:.2f} nm/min"
         waited_s = self._run.elapsed.now_s() - self._since_s
-        slow = abs(slope) < self._criterion.slower_than_nm_min
+        slow = abs(slope) + STEADY_SD * sd < self._criterion.slower_than_nm_min
         if slow and waited_s >= self._criterion.not_before_s:
             self.settled = "steady"
 

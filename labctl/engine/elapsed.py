@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.clock import NS, Clock
 
@@ -63,6 +63,11 @@ class Elapsed:
     async def gate(self) -> None:
         """Return when the run is not frozen."""
         await self._thawed.wait()
+
+    def say(self, waits_for: str) -> None:
+        """Say what is waited for in other words, as more becomes known."""
+        if self.progress is not None:
+            self.progress = replace(self.progress, waits_for=waits_for)
 
     async def wait(
         self,

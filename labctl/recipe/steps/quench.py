@@ -67,6 +67,7 @@ class Quench(Step):
             await self._below(bench, self.to, timeout_s)
         if "fan" in self.by:
             await bench.switch("fan", on=False)
+        bench.landed()
 
     async def _below(self, bench: Bench, limit_c: float, timeout_s: float) -> None:
         def cold() -> bool:

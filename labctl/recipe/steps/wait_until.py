@@ -39,7 +39,11 @@ class OnTimeout(Strict):
 
 
 class WaitUntil(Step):
-    """Wait until a track has saturated, reached a value or become steady, or a condition holds."""
+    """Wait until a track has saturated, reached a value or become steady, or a condition holds.
+
+    `lead` is how long growth goes on after `reaches`, counted at the rate of the moment: the
+    decision falls so early that the peak at 25 °C comes to rest on its target.
+    """
 
     verb: ClassVar[str] = "wait_until"
     resume: ClassVar[Resume] = Resume.CONTINUE
@@ -55,6 +59,7 @@ class WaitUntil(Step):
     alpha: float = 1e-3
     min_shift: Wavelength = 1.2
     min_plateau: Duration = 0.0
+    lead: Duration = 0.0
     slower_than: WavelengthRate = 0.3
     not_before: Duration = 0.0
     timeout: Duration
@@ -113,7 +118,12 @@ class WaitUntil(Step):
                 raise StepFailedError(f"{self.reaches!r} is no target")
             target_nm = parse(match[3], "wavelength").value
             return Criterion(
-                "reaches", match[1], timeout_s, target_nm=target_nm, rising=match[2] == ">="
+                "reaches",
+                match[1],
+                timeout_s,
+                target_nm=target_nm,
+                rising=match[2] == ">=",
+                lead_s=self.lead,
             )
         if self.steady:
             return Criterion(
