@@ -1,4 +1,4 @@
-"""The shipped recipe does what the paper says, on both rigs, and the record proves it."""
+"""The shipped recipes do what the paper says, on both rigs, and the record proves it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl.errors import Severity
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
 from labctl.session import dry_run
@@ -16,34 +17,38 @@ from labctl.source import read
 from labctl.units import parse, parse_range
 
 ROOT = Path(__file__).parents[1]
-RECIPE = ROOT / "recipes/inp_zns_surface_initiated.yaml"
-EXPECTED = read(RECIPE.with_name("inp_zns_surface_initiated.expect.yaml")).tree
+RECIPES = ROOT / "recipes"
+RECIPE = RECIPES / "inp_zns_surface_initiated.yaml"
+ZNSE, CORES = RECIPES / "inp_znse_200c.yaml", RECIPES / "inp_cores_2p4.yaml"
 LAYERS = ("1", "2", "4")
 HOLD_S = {"1": 600, "2": 1200, "4": 1800}
+EXPECTED = [
+    (path.with_name(path.name.replace(".expect", "")), case)
+    for path in sorted(RECIPES.glob("*.expect.yaml"))
+    for case in read(path).tree["cases"]
+]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """`ran(layers, rig, sheet)`: the summary, findings and record of a dry run, each run once."""
+def any_run(tmp_path_factory):
+    """`any_run(recipe, **settings)`: summary, findings and record of a dry run, each run once."""
     runs = tmp_path_factory.mktemp("runs")
 
     @cache
-    def run(layers="2", rig="", sheet=""):
+    def run(recipe, rig="", sheet="", **settings):
         request = Request(
-            RECIPE,
-            ROOT / rig if rig else None,
-            ROOT / sheet if sheet else None,
-            {"layers": layers},
+            recipe, ROOT / rig if rig else None, ROOT / sheet if sheet else None, settings
         )
         planned, findings = prepare(request)
-        result = dry_run(planned, runs=runs)
-        return result, findings, planned
+        return dry_run(planned, runs=runs), findings, planned
 
     return run
 
 
-def case(layers):
-    return next(c for c in EXPECTED["cases"] if c["set"]["layers"] == layers)
+@pytest.fixture(scope="module")
+def ran(any_run):
+    """`ran(layers, rig, sheet)`: the same of the surface-initiated ZnS."""
+    return lambda layers="2", rig="", sheet="": any_run(RECIPE, rig, sheet, layers=layers)
 
 
 def span(text):
@@ -51,13 +56,20 @@ def span(text):
     return float(low), float(high)
 
 
-@pytest.mark.parametrize("layers", LAYERS)
-def test_the_expectations_hold(ran, layers):
-    result, findings, planned = ran(layers)
-    expected, product = case(layers), result.summary["product"]
+def test_every_recipe_has_its_sheet_and_its_expectations():
+    named = {path for path in RECIPES.glob("*.yaml") if path.name.count(".") == 1}
+    assert named == {recipe for recipe, _ in EXPECTED}
+    assert all(path.with_suffix(".batch.yaml").exists() for path in named)
+
+
+@pytest.mark.parametrize(("recipe", "expected"), EXPECTED, ids=str)
+def test_the_expectations_hold(any_run, recipe, expected):
+    settings = {name: str(value) for name, value in expected["set"].items()}
+    result, findings, planned = any_run(recipe, **settings)
+    product = result.summary["product"]
     assert result.summary["outcome"] == expected["outcome"]
     assert [finding.rule for finding in findings] == expected["findings"]
-    for name in ("layers", "qy"):
+    for name in {"layers", "qy"} & set(expected):
         low, high = span(expected[name])
         assert low <= product[name] <= high, name
     low, high = parse_range(expected["final_1S"], "wavelength")
@@ -138,3 +150,92 @@ def test_the_copied_rig_runs_as_the_bundled_one_does():
     planned, findings = prepare(Request(RECIPE, ROOT / "rigs/schlenk.yaml"))
     assert planned.batch.model.date == dt.datetime(2025, 11, 3, 9)
     assert findings == []
+
+
+def test_znse_waits_for_the_peak_and_not_for_the_light(any_run):
+    result, findings, _ = any_run(ZNSE, react="30 min")
+    (decision,) = result.summary["decisions"]
+    assert decision["verdict"] == "saturated"
+    assert decision["evidence"]["shift_nm"] == pytest.approx(14.7, abs=0.6)
+    assert not decision["evidence"]["also_flat"]
+    with open_run(result.directory) as run:
+        times, areas = run.series("pl.area")
+    begun_s = next(step["end_s"] for step in result.summary["steps"] if step["id"] == "znse")
+    at_min = {
+        minutes: [
+            area
+            for t_s, area in zip(times, areas, strict=True)
+            if area is not None and abs(t_s - begun_s - 60 * minutes) < 60
+        ]
+        for minutes in (10, 29)
+    }
+    assert min(at_min[29]) > 2 * max(at_min[10]), "PL more than doubles after 1S is nearly done"
+    assert {finding.severity for finding in findings} == {Severity.NOTE}
+
+
+def test_znse_is_held_for_thirty_minutes_from_the_injection(any_run):
+    summary = any_run(ZNSE, react="30 min")[0].summary
+    steps = {step["id"]: step for step in summary["steps"]}
+    held = steps["shell.5"]
+    assert held["clock_s"] == pytest.approx(steps["znse"]["end_s"], abs=1)
+    assert held["end_s"] - steps["znse"]["end_s"] >= 1799
+    given = [dose for dose in summary["doses"] if dose["id"].startswith("znse")]
+    assert {dose["reagent"] for dose in given} == {"SE", "ZN"}
+    assert all(dose["flask_c"] == pytest.approx(200, abs=2) for dose in given)
+    assert given[0]["at_s"] == pytest.approx(given[1]["at_s"], abs=1), "both at once"
+
+
+def test_a_ramp_on_a_saturated_sample_is_no_adsorption(tmp_path):
+    """The decision watches the peak move by 3 nm between 200 and 250 °C and is not taken in."""
+    ramp = """  - baseline: {of: [peak], as: full, for: 3 min}
+  - ramp: {to: 250 C, rate: $ramp, within: 49 K}
+  - wait_until: {id: ramped, saturated: peak, since: full, timeout: 40 min,
+                 on_timeout: {ask: nothing, choices: [accept, park], default: park,
+                              after: 3 min, simulated: accept}}
+"""
+    text = ZNSE.read_text(encoding="utf-8").replace("205 C", "255 C")
+    recipe = tmp_path / "ramped.yaml"
+    recipe.write_text(text.replace("  - quench:", f"{ramp}  - quench:"), encoding="utf-8")
+    sheet = ZNSE.with_suffix(".batch.yaml")
+    result = dry_run(prepare(Request(recipe, batch=sheet))[0], runs=tmp_path)
+    verdicts = {made["step"]: made["verdict"] for made in result.summary["decisions"]}
+    assert verdicts["shell.4"] == "saturated"
+    assert verdicts["ramped"] in {"no_reaction", "timeout"}
+    with open_run(result.directory) as run:
+        (made,) = [row for row in run.decisions if row.step == "ramped"]
+        hot = [row.raw_nm for row in run.inputs(made.id) if row.used]
+    assert max(hot) - min(hot) > 2.5, "it saw the peak move"
+
+
+def test_cores_are_quenched_before_the_target_and_come_to_rest_on_it(any_run):
+    result, _, _ = any_run(CORES, target="470 nm")
+    (decision,) = result.summary["decisions"]
+    assert decision["verdict"] == "reached"
+    evidence = decision["evidence"]
+    assert evidence["level_nm"] < 469 < result.summary["product"]["peak_nm"] < 471
+    assert evidence["arrival_s"] == pytest.approx(evidence["lead_s"], abs=2)
+    assert 3 < evidence["band_nm"] < 4, "a quarter of what 260 °C do to the peak"
+    with open_run(result.directory) as run:
+        (landed,) = [event for event in run.events if event.code == "landed"]
+    assert abs(landed.data["over_nm"]) < 1.5
+    assert "would have met it" in landed.message
+
+
+def test_the_phosphine_dips_the_flask_and_there_is_nothing_to_see_before(any_run):
+    result, _, _ = any_run(CORES, target="470 nm")
+    steps = {step["id"]: step for step in result.summary["steps"]}
+    with open_run(result.directory) as run:
+        first_frame_s = run.spectra(kind="sample")[0].t_ns / 1e9
+        deviations = [event for event in run.events if event.code == "deviation"]
+    assert first_frame_s > steps["p"]["start_s"]
+    assert deviations == []
+
+
+def test_a_long_path_through_so_many_dots_is_refused(tmp_path):
+    sheet = CORES.with_suffix(".batch.yaml").read_text(encoding="utf-8")
+    kept = [line for line in sheet.splitlines() if not line.startswith("path:")]
+    batch = tmp_path / "long.yaml"
+    batch.write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(Exception, match=r"needs\.path") as refused:
+        prepare(Request(CORES, batch=batch))
+    assert "2 mm" in str(refused.value)
