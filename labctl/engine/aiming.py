@@ -16,9 +16,9 @@ from labctl.spectroscopy.arrival import MOST_POINTS, Course, Forecast, course, f
 Floats = NDArray[np.float64]
 
 WINDOW_S = 60.0
-WINDOW_LEADS = 4.0
-WINDOW_FRAMES = 12.0
-LEVEL_FRAMES = 5
+WINDOW_LEADS = 2.5
+WINDOW_FRAMES = 10.0
+LEVEL_FRAMES = 8
 LEVEL_SAMPLES = 3
 LEVEL_SD = 2.0
 MEDIAN_SD = 1.25
@@ -92,13 +92,13 @@ class Aim:
         return self.forecast.in_s <= self.lead_s + period_s / 2
 
     def _beyond(self, peaks: Floats, sigmas: Floats) -> bool:
-        """Whether the median of the last frames lies beyond the target, its noise considered."""
+        """Whether the last frames, all but one, and surely their median lie beyond the target."""
         count = self._level_frames
         if len(peaks) < count:
             return False
         sd_nm = MEDIAN_SD * float(np.median(sigmas[-count:])) / math.sqrt(count)
-        past_nm = float(np.median(peaks[-count:])) - self.target_nm
-        return (past_nm if self.rising else -past_nm) >= LEVEL_SD * sd_nm
+        past_nm = np.sort((peaks[-count:] - self.target_nm) * (1 if self.rising else -1))
+        return bool(past_nm[1] >= 0.0 and np.median(past_nm) >= LEVEL_SD * sd_nm)
 
     def _tell(self, doubt: str) -> None:
         if doubt:

@@ -23,7 +23,7 @@ FROZEN_FRAMES = 6
 WIDEST_GAP = 1 / 3
 """Of the span of a course; over a longer gap nobody knows what the peak did."""
 KEPT_LEAST = 0.6
-SURE_SD = 2.0
+SURE_SD = 4.0
 FARTHEST = 5.0
 """Spans ahead; beyond them a parabola says nothing."""
 

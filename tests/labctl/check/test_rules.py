@@ -88,7 +88,8 @@ def test_the_shipped_recipe_breaks_no_rule():
 
 
 def test_every_rule_has_its_violation():
-    assert {case.rule for case in CASES} | {"people.by_hand"} == set(RULES)
+    own = {"people.by_hand", "order.pl_not_the_end"}
+    assert {case.rule for case in CASES} | own == set(RULES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.file}")
@@ -118,6 +119,22 @@ def test_a_sheet_with_pumps_on_a_rig_without_any_is_told_that_hands_do_it():
     assert [finding.line for finding in found] == [
         n for n, line in enumerate(SHIPPED["sheet"].splitlines(), 1) if "pump: pump_" in line
     ]
+
+
+@pytest.mark.parametrize(("at_c", "warned"), [(200, True), (250, False)])
+def test_pl_is_no_end_to_wait_for_with_selenide_at_200(at_c, warned):
+    recipe, sheet = (
+        (ROOT / f"recipes/inp_znse_200c{suffix}.yaml").read_text(encoding="utf-8")
+        for suffix in ("", ".batch")
+    )
+    asked = recipe.replace("saturated: peak, since", "saturated: peak, also_flat: pl, since")
+    asked = asked.replace("ramp: {to: 200 C", f"ramp: {{to: {at_c} C").replace("205 C", "255 C")
+    rules = {(f.rule, f.severity) for f in findings(recipe=asked, sheet=sheet)}
+    fill = ("vessel.fill_low", Severity.NOTE)
+    pl = ("order.pl_not_the_end", Severity.WARNING)
+    assert rules == ({fill, pl} if warned else {fill})
+    (found, *_) = findings(recipe=recipe, sheet=sheet)
+    assert found.rule == "vessel.fill_low", "as shipped it waits for the peak"
 
 
 def test_hands_on_a_rig_without_pumps_need_no_telling():

@@ -12,7 +12,7 @@ import pytest
 from labctl.bench import Criterion
 from labctl.clock import NS, VirtualClock
 from labctl.engine.deciding import Decision, Level, Sighting
-from labctl.engine.elapsed import Elapsed
+from labctl.engine.elapsed import Elapsed, Progress
 from labctl.loop import VirtualLoop
 from labctl.spectroscopy.temperature import NOMINAL
 
@@ -227,6 +227,39 @@ def test_steady_is_slow_movement_for_long_enough(watched):
     slope_nm_min = RISE_NM / TAU_S * 60 * math.exp(-at_s / TAU_S)
     assert slope_nm_min < 0.35
     assert at_s >= 590
+
+
+def test_a_dead_source_is_never_steady(watched):
+    slow = Criterion("steady", "peak", 5400.0, slower_than_nm_min=0.3)
+    watch, noise = watched(slow), random.Random(1)
+    for _ in range(100):
+        assert not watch.see(570.0 + noise.gauss(0, 0.05), raw_nm=591.5)
+
+
+def test_movement_that_noise_hides_is_not_called_slow(watched):
+    watch = watched(Criterion("steady", "peak", 5400.0, slower_than_nm_min=0.3))
+    noise = random.Random(1)
+    fired = [watch.see(grown(0) + noise.gauss(0, 1.5), sigma_nm=1.5) for _ in range(60)]
+    assert not any(fired)
+
+
+def test_what_is_waited_for_is_said_anew_with_every_frame(watched):
+    watch = watched(Criterion("reaches", "peak", 5400.0, target_nm=575.0, lead_s=20.0))
+    watch.elapsed.progress = Progress("something", 0.0, None, 60.0)
+    react(watch, 200)
+    assert watch.elapsed.progress.waits_for == watch.decision.words()
+    assert "there in about" in watch.decision.words()
+
+
+def test_a_target_leaves_its_evidence(watched):
+    watch = watched(Criterion("reaches", "peak", 5400.0, target_nm=575.0, lead_s=20.0))
+    at_s = react(watch, 3000)
+    assert grown(at_s) < 575.0 < grown(at_s + 30)
+    watch.decision.close()
+    evidence = watch.record.ended[-1]
+    assert evidence["arrival_s"] == pytest.approx(20.0, abs=6)
+    assert evidence["level_nm"] == pytest.approx(grown(at_s), abs=0.2)
+    assert (evidence["target_nm"], evidence["band_nm"]) == (575.0, 0.1)
 
 
 def test_aliquots_measured_cold_need_no_temperature_in_the_flask(watched):

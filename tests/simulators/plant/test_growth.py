@@ -49,6 +49,25 @@ def test_before_growth_there_is_no_peak():
     assert growth.truth()["cores_nmol"] == pytest.approx(6005, abs=10)
 
 
+def test_an_aliquot_takes_its_share_and_changes_no_peak():
+    growth = CoreGrowth()
+    growth.add_phosphine(1.0)
+    growth.advance(250.0, 260.0)
+    peak_nm, conversion = growth.peak_nm(), growth.conversion
+    growth.keep(0.75)
+    assert growth.peak_nm() == pytest.approx(peak_nm)
+    assert growth.conversion == pytest.approx(conversion)
+    assert growth.cores_mmol == pytest.approx(0.75 * 0.86 / 143.2, rel=1e-3)
+    assert growth.grown_mmol + growth.precursor_mmol == pytest.approx(0.75)
+
+
+def test_at_120_degrees_hardly_anything_grows_in_a_minute():
+    growth = CoreGrowth()
+    growth.add_phosphine(1.0)
+    growth.advance(60.0, 120.0)
+    assert growth.conversion < 1e-3
+
+
 def test_a_negative_dose_is_refused():
     with pytest.raises(RefusedError, match="-1 mmol"):
         CoreGrowth().add_phosphine(-1.0)
