@@ -2,8 +2,8 @@
 
 Each seed is a whole dry run: plant, optics, drivers, tracker, detector, decision. The plant's truth
 judges: how much of the shift was done when a stage advanced, when that was, how near to its target
-the cores came to rest, and whether a ramp was ever taken for adsorption. `--cases` chooses, `--jobs`
-uses more than one core; the bounds are those of the issue, and a case that breaks one says so.
+the cores came to rest, and whether a ramp was ever taken for adsorption. `--cases` chooses,
+`--jobs` uses more than one core; a case that breaks the bound set for it says so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import random
 import shutil
 import statistics
 import tempfile
@@ -31,6 +32,7 @@ from labctl.readings import Event
 from labctl.record import Record, open_run
 from labctl.rig.opening import OpenRig
 from labctl.session import conduct, memory_wires, meta_of, twin_spec
+from labctl.twin import stream
 from simulators.plant.kinetics import Rate
 from simulators.world import RigWorld, build_world
 
@@ -75,6 +77,7 @@ class Case:
     dose: str
     row: Callable[[Sequence[Ran]], tuple[str, bool]]
     change: Callable[[str], str] = str
+    vary: Callable[[RigWorld, random.Random], None] = lambda world, rng: None
 
 
 class Witness:
@@ -130,6 +133,7 @@ def run_seed(name: str, seed: int) -> Ran:
     with tempfile.TemporaryDirectory() as folder:
         planned = _planned(case, Path(folder))
         world = build_world(twin_spec(planned, seed))
+        case.vary(world, stream(seed, "campaign"))
         witness = Witness(world)
         outcome = _conduct(planned, world, witness, seed, Path(folder) / "run")
         with open_run(Path(folder) / "run") as run:
@@ -232,6 +236,14 @@ def _cores(runs: Sequence[Ran]) -> tuple[str, bool]:
     return text, stopped
 
 
+def _other_growth(world: RigWorld, rng: random.Random) -> None:
+    """Half to twice the rate, 80 to 100 kJ/mol: chemistry that nobody knew beforehand."""
+    rate = world.flask.dots.growth.rate
+    factor = 2.0 ** rng.uniform(-1.0, 1.0)
+    changed = Rate(rate.reference * factor, rng.uniform(80e3, 100e3), rate.reference_k)
+    world.flask.dots.growth.rate = changed
+
+
 CASES: dict[str, Case] = {
     "stage2": Case("inp_zns_surface_initiated", "stage2.3", "s", _stage2),
     "znse": Case("inp_znse_200c", "shell.4", "znse", _znse),
@@ -243,6 +255,7 @@ CASES: dict[str, Case] = {
         lambda text: text.replace("  - quench:", f"{RAMPED}  - quench:").replace("205 C", "255 C"),
     ),
     "cores": Case("inp_cores_2p4", "grow.3", "p", _cores),
+    "cores_vary": Case("inp_cores_2p4", "grow.3", "p", _cores, vary=_other_growth),
 }
 
 
@@ -264,7 +277,7 @@ def main() -> None:
         spent = time.perf_counter() - begin
         ended = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         bound = "holds " if holds else "BROKEN"
-        print(f"{name:7s} {bound} n {len(runs)}: {text} | {ended} | {spent:.0f} s", flush=True)
+        print(f"{name:10s} {bound} n {len(runs)}: {text} | {ended} | {spent:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.errors import Severity
+from labctl.errors import FindingsError, Severity
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
 from labctl.session import dry_run
@@ -236,6 +236,8 @@ def test_a_long_path_through_so_many_dots_is_refused(tmp_path):
     kept = [line for line in sheet.splitlines() if not line.startswith("path:")]
     batch = tmp_path / "long.yaml"
     batch.write_text("\n".join(kept), encoding="utf-8")
-    with pytest.raises(Exception, match=r"needs\.path") as refused:
+    with pytest.raises(FindingsError) as refused:
         prepare(Request(CORES, batch=batch))
-    assert "2 mm" in str(refused.value)
+    (finding,) = refused.value.findings
+    assert finding.rule == "needs.path"
+    assert "2 mm" in finding.message
