@@ -159,11 +159,25 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class Aimed:
+    """A target that a decision stopped for: nm at 25 °C, the lead in s, the rate then in nm/s."""
+
+    target_nm: float
+    rising: bool
+    lead_s: float
+    rate_nm_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ruling:
-    """How a decision ended: the verdict's state (or `timeout`), and why in words."""
+    """How a decision ended: the verdict's state (or `timeout`), and why in words.
+
+    `aimed` is the target that was reached, if there was one.
+    """
 
     state: str
     reason: str
+    aimed: Aimed | None = None
 
 
 class Heater(Protocol):

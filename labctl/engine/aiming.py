@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.bench import Criterion
+from labctl.bench import Aimed, Criterion
 from labctl.spectroscopy.arrival import MOST_POINTS, Course, Forecast, course, forecast, is_frozen
 
 Floats = NDArray[np.float64]
@@ -25,6 +25,9 @@ MEDIAN_SD = 1.25
 """The sd of a median over that of a mean."""
 LANDING_S = 120.0
 LANDING_FRAMES = 3
+STEADY_WINDOW_S = 120.0
+STEADY_SD = 2.0
+FROZEN = "the peak reads exactly the same every time"
 
 
 class Aim:
@@ -49,7 +52,7 @@ class Aim:
         self._rows.append((t_s, peak_nm, sigma_nm, raw_nm))
         times, peaks, sigmas, raws = np.array(self._rows).T
         if is_frozen(raws):
-            self._tell("the peak reads exactly the same every time")
+            self._tell(FROZEN)
             return False
         period_s = float(np.median(np.diff(times))) if times.size > 1 else 0.0
         span_s = max(WINDOW_S, WINDOW_LEADS * self.lead_s, WINDOW_FRAMES * period_s)
@@ -72,6 +75,10 @@ class Aim:
         if self.forecast.doubt:
             return f"{goal}: now {self.level_nm:.1f} nm"
         return f"{goal}: now {self.level_nm:.1f} nm, there {_about(self.forecast.in_s)}"
+
+    def aimed(self) -> Aimed:
+        """Give what was aimed at, for judging later where the peak came to rest."""
+        return Aimed(self.target_nm, self.rising, self.lead_s, self.rate_nm_s)
 
     def evidence(self) -> dict[str, float | None]:
         """Give what the decision rests on, by name with unit."""
@@ -128,7 +135,7 @@ class Landing:
         return f"{where}, {aim}; a lead of {self.better_lead_s:.0f} s would have met it"
 
 
-def landing(aim: Aim, seen: Sequence[tuple[float, float, float]]) -> Landing | None:
+def landing(aimed: Aimed, seen: Sequence[tuple[float, float, float]]) -> Landing | None:
     """Judge where the peak came to rest from usable frames: s, nm at 25 °C, nm of its band.
 
     The last two minutes count; None where they hold fewer than three frames.
@@ -137,10 +144,22 @@ def landing(aim: Aim, seen: Sequence[tuple[float, float, float]]) -> Landing | N
     if len(last) < LANDING_FRAMES:
         return None
     peak_nm = float(np.median([nm for _, nm, _ in last]))
-    over_nm = (peak_nm - aim.target_nm) * (1 if aim.rising else -1)
-    rate = abs(aim.rate_nm_s)
-    lead_s = aim.lead_s + over_nm / rate if rate > 0 else math.nan
+    over_nm = (peak_nm - aimed.target_nm) * (1 if aimed.rising else -1)
+    rate = abs(aimed.rate_nm_s)
+    lead_s = aimed.lead_s + over_nm / rate if rate > 0 else math.nan
     return Landing(peak_nm, last[-1][2], over_nm, lead_s)
+
+
+def steadiness(rows: Sequence[tuple[float, float, float, float]]) -> tuple[float, float] | str:
+    """Give how fast the peak moves over usable frames, nm/min ± sd; or say why it cannot be told.
+
+    A row is s, nm at 25 °C, its sd, and nm as measured.
+    """
+    times, peaks, sigmas, raws = np.array(rows).T
+    if is_frozen(raws):
+        return FROZEN
+    found = course(times, peaks, sigmas, degree=1)
+    return found if isinstance(found, str) else (found.rate_nm_s * 60, found.rate_sd_nm_s * 60)
 
 
 def _about(in_s: float) -> str:

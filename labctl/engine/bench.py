@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Literal
 
-from labctl.bench import Answer, Criterion, DoseRequest, Heater, Question, Ruling
+from labctl.bench import Aimed, Answer, Criterion, DoseRequest, Heater, Question, Ruling
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS
@@ -55,6 +55,7 @@ class EngineBench:
         self._interlocks = interlocks
         self._run_step = run_step
         self._read_s: dict[str, float] = {}
+        self._aimed: Aimed | None = None
 
     def value(self, signal: str) -> float | None:
         """Return the latest good reading of a signal, or None."""
@@ -199,13 +200,15 @@ class EngineBench:
 
     async def decide(self, criterion: Criterion) -> Ruling:
         """Watch a track until a criterion holds."""
-        return await self._tracking.decide(criterion)
+        ruling = await self._tracking.decide(criterion)
+        self._aimed = ruling.aimed or self._aimed
+        return ruling
 
     def landed(self) -> None:
         """Tell where the peak came to rest, if a target was reached before."""
-        aim, self._tracking.aim = self._tracking.aim, None
+        aimed, self._aimed = self._aimed, None
         seen = [(s.t_ns / NS, s.peak_nm, s.band_nm) for s in self._tracking.sightings if s.usable]
-        found = None if aim is None else landing(aim, seen)
+        found = None if aimed is None else landing(aimed, seen)
         if found is not None:
             self.note("landed", found.words(), **asdict(found))
 

@@ -11,16 +11,14 @@ import numpy as np
 
 from labctl.bench import Criterion, Ruling
 from labctl.clock import NS
-from labctl.engine.aiming import Aim
+from labctl.engine.aiming import STEADY_SD, STEADY_WINDOW_S, Aim, steadiness
 from labctl.engine.run import Run
 from labctl.record import InputRow
-from labctl.spectroscopy.arrival import Course, course, is_frozen
 from labctl.spectroscopy.photoluminescence import FLAT_POINTS, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
 from labctl.spectroscopy.temperature import Coefficient
 
-STEADY_WINDOW_S = 120.0
-STEADY_SD = 2.0
+STEADY_MIN_POINTS = 6
 FLAT_WINDOW_S = 600.0
 
 
@@ -141,7 +139,7 @@ class Decision:
             self._key, self._run.clock.now_ns(), state, self.reason, evidence
         )
         self._run.event("decision", f"{state}: {self.reason}", {"step": self._run.step_id})
-        return Ruling(state, self.reason)
+        return Ruling(state, self.reason, self.aim.aimed() if state == "reached" else None)
 
     def _take(self, sighting: Sighting) -> None:
         hold = self._run.elapsed.frozen or self._run.has_token("injection")
@@ -209,14 +207,13 @@ class Decision:
 
     def _steady(self, sighting: Sighting, t_s: float, hold: bool) -> None:
         window = [row for row in self._rows if row[0] >= t_s - STEADY_WINDOW_S]
-        if not window:
+        if len(window) < STEADY_MIN_POINTS:
             return
-        times, peaks, sigmas, raws = np.array(window).T
-        found = course(times, peaks, sigmas, degree=1)
-        if is_frozen(raws) or not isinstance(found, Course):
-            self.reason = found if isinstance(found, str) else "the peak reads always the same"
+        found = steadiness(window)
+        if isinstance(found, str):
+            self.reason = found
             return
-        slope, sd = found.rate_nm_s * 60, found.rate_sd_nm_s * 60
+        slope, sd = found
         self.reason = f"1S moves {slope:+.2f} ± {sd:.2f} nm/min"
         waited_s = self._run.elapsed.now_s() - self._since_s
         slow = abs(slope) + STEADY_SD * sd < self._criterion.slower_than_nm_min

@@ -12,7 +12,6 @@ import numpy as np
 from labctl.bench import Criterion, Ruling
 from labctl.capabilities import Task, TaskKind
 from labctl.clock import NS
-from labctl.engine.aiming import Aim
 from labctl.engine.deciding import Decision, Level, Sighting
 from labctl.engine.optics import FULL, Floats, Optics
 from labctl.engine.people import People
@@ -45,7 +44,6 @@ class Tracking:
         self.sightings: list[Sighting] = []
         self.areas: list[tuple[float, float, float]] = []
         self.rounds: list[float] = []
-        self.aim: Aim | None = None
         self._waiting = 0
 
     @property
@@ -168,7 +166,6 @@ class Tracking:
             else:
                 with self._waited_for():
                     await self._run.elapsed.wait(decision.words(), decision.look, left_s, ends_s)
-        self.aim = decision.aim if decision.settled == "reached" else self.aim
         return decision.close()
 
     def _sees(self) -> bool:

@@ -112,7 +112,7 @@ def test_the_landing_is_told_with_the_lead_that_would_have_met_the_target():
     stopped(aim, growing)
     rate = growing(when(470.0) - 16.0) - growing(when(470.0) - 17.0)
     rest = [(200.0 + 3 * n, 471.0, 0.5) for n in range(60)]
-    found = landing(aim, [(100.0, 440.0, 3.4), *rest])
+    found = landing(aim.aimed(), [(100.0, 440.0, 3.4), *rest])
     assert found.over_nm == pytest.approx(1.0, abs=0.05)
     assert found.better_lead_s == pytest.approx(16.0 + 1.0 / rate, rel=0.2)
     assert found.words().startswith("1S at 25 °C came to rest at 471.0")
@@ -120,5 +120,5 @@ def test_the_landing_is_told_with_the_lead_that_would_have_met_the_target():
 
 
 def test_two_frames_are_no_landing():
-    assert landing(aimed(), [(0.0, 470.0, 0.5), (2.0, 470.0, 0.5)]) is None
-    assert landing(aimed(), []) is None
+    assert landing(aimed().aimed(), [(0.0, 470.0, 0.5), (2.0, 470.0, 0.5)]) is None
+    assert landing(aimed().aimed(), []) is None
