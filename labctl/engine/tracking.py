@@ -152,6 +152,7 @@ class Tracking:
     async def decide(self, criterion: Criterion) -> Ruling:
         """Watch the track until the criterion holds or the time is over; keep all that was seen."""
         decision = Decision(self._run, self, criterion)
+        waits_for = decision.words()
         start_s = self._run.elapsed.now_s()
         ends_s = start_s + criterion.timeout_s
         while not decision.settled:
@@ -160,12 +161,12 @@ class Tracking:
                 break
             if self.by_samples:
                 period_s = min(left_s, self._sample_period_s())
-                await self._run.elapsed.wait(decision.words(), lambda: False, period_s, ends_s)
+                await self._run.elapsed.wait(waits_for, lambda: False, period_s, ends_s)
                 await self._samples(criterion.kind, 1)
                 decision.look()
             else:
                 with self._waited_for():
-                    await self._run.elapsed.wait(decision.words(), decision.look, left_s, ends_s)
+                    await self._run.elapsed.wait(waits_for, decision.look, left_s, ends_s)
         return decision.close()
 
     def _sees(self) -> bool:
