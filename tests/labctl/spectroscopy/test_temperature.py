@@ -7,8 +7,11 @@ import pytest
 
 from labctl.spectroscopy.temperature import (
     NOMINAL,
+    Anchor,
     Coefficient,
     CoefficientLearner,
+    Correction,
+    band_between,
     gap_shift_ev,
     to_25c,
     to_hot,
@@ -106,3 +109,71 @@ def test_senseless_rows_are_passed_over():
     for row in [(0, math.nan, 590, 0.1), (1, 200, math.inf, 0.1), (2, 200, 590, 0.0)]:
         learner.add(*row)
     assert learner.result().points == 0
+
+
+@pytest.mark.parametrize(
+    ("low_c", "high_c", "cold_nm", "shift_nm"),
+    [(25, 200, 470, 10.5), (25, 200, 580, 16.0), (120, 250, 580, 12.5), (25, 250, 470, 13.7), (25, 250, 580, 21.0)],
+)  # fmt: skip
+def test_the_peak_moves_as_far_as_the_bulk_says(low_c, high_c, cold_nm, shift_nm):
+    moved = to_hot(cold_nm, high_c) - to_hot(cold_nm, low_c)
+    assert moved == pytest.approx(shift_nm, abs=0.15)
+
+
+@pytest.mark.parametrize(("at_200_nm", "shift_nm"), [(470, 3.1), (580, 4.7)])
+def test_fifty_kelvin_more_move_a_hot_peak_on(at_200_nm, shift_nm):
+    cold_nm = to_25c(at_200_nm, 200.0).peak_nm
+    assert to_hot(cold_nm, 250.0) - at_200_nm == pytest.approx(shift_nm, abs=0.1)
+
+
+@pytest.mark.parametrize("scale", [0.76, 0.9, 1.1, 1.24])
+def test_a_ramp_on_a_resting_sample_stays_within_the_band(scale):
+    true = Coefficient(scale=scale)
+    start = Correction().to_25c(to_hot(580.0, 200.0, true), 200.0)
+    for at_c in np.arange(200.0, 251.0, 5.0):
+        now = Correction().to_25c(to_hot(580.0, at_c, true), at_c)
+        assert abs(now.peak_nm - 580.0) <= now.band_nm * 1.05
+        assert abs(now.peak_nm - start.peak_nm) <= band_between(200.0, at_c, 580.0) * 1.1 + 1e-9
+
+
+def anchored(scale=1.0, sigma_nm=0.2, axis_nm=0.0, coefficient=NOMINAL, at_c=240.0):
+    hot = to_hot(580.0, at_c, Coefficient(scale=scale)) + axis_nm
+    return Correction(coefficient, Anchor(hot, at_c, 580.0, sigma_nm))
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.3])
+@pytest.mark.parametrize("axis_nm", [-1.5, 0.0, 2.0])
+def test_where_it_is_anchored_the_cuvette_is_the_truth_and_its_sd_the_band(scale, axis_nm):
+    correction = anchored(scale, axis_nm=axis_nm)
+    seen = correction.to_25c(to_hot(580.0, 240.0, Coefficient(scale=scale)) + axis_nm, 240.0)
+    assert seen.peak_nm == pytest.approx(580.0, abs=1e-9)
+    assert seen.band_nm == pytest.approx(0.2)
+    assert seen.band_nm < to_25c(600.0, 240.0).band_nm / 10
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.25])
+@pytest.mark.parametrize("at_c", [120.0, 200.0, 239.0, 260.0, 300.0])
+def test_away_from_the_anchor_the_band_grows_with_the_way(scale, at_c):
+    seen = anchored(scale).to_25c(to_hot(580.0, at_c, Coefficient(scale=scale)), at_c)
+    way = abs(gap_shift_ev(at_c) - gap_shift_ev(240.0)) * 0.25 * seen.peak_nm**2 / 1239.841984
+    assert seen.band_nm == pytest.approx(math.hypot(0.2, way), rel=1e-9)
+    assert abs(seen.peak_nm - 580.0) <= way * 1.1
+
+
+def test_an_anchored_scale_still_sees_the_sample_move():
+    grown = anchored().to_25c(to_hot(585.0, 240.0), 240.0)
+    assert grown.peak_nm == pytest.approx(585.0, abs=0.01)
+
+
+def test_no_peak_stays_no_peak_with_an_anchor():
+    assert math.isnan(anchored().to_25c(math.nan, 200.0).peak_nm)
+
+
+@pytest.mark.parametrize("source", ["cool-down of this run", "ramps before any reagent"])
+def test_what_was_learnt_says_from_what(source):
+    learner = CoefficientLearner(source)
+    for i in range(60):
+        at_c = 200.0 - i
+        peak = to_hot(580.0, at_c) + 0.03 * (-1.0) ** i
+        learner.add(20.0 * i + 3000.0 * (i > 30), at_c, peak, 0.05)
+    assert learner.result().reason == source
