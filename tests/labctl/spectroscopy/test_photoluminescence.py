@@ -68,6 +68,39 @@ def test_without_absorption_there_is_no_area_per_photon():
     assert math.isnan(found.area_per_photon)
 
 
+def test_an_absorption_nobody_knows_is_not_made_up():
+    found = luminescence(AXIS, band(), DARK, Excitation(402.0, 5.0, 0.2, math.nan))
+    assert (found.quality, found.flags) == ("BAD", ("absorption_unknown",))
+    assert found.peak_nm == pytest.approx(612.0, abs=0.3)
+    assert math.isnan(found.area_per_photon)
+
+
+def test_what_is_not_known_of_the_absorption_is_not_known_of_the_area():
+    rng = np.random.default_rng(4)
+    counts = band()
+    sure = luminescence(AXIS, counts, DARK, LASER)
+    unsure = luminescence(AXIS, counts, DARK, Excitation(402.0, 5.0, 0.2, 0.8, 0.02))
+    drawn = [
+        luminescence(AXIS, counts, DARK, Excitation(402.0, 5.0, 0.2, a)).area_per_photon
+        for a in 0.8 + 0.02 * rng.standard_normal(200)
+    ]
+    assert unsure.area_per_photon == sure.area_per_photon
+    expected = math.hypot(sure.sigma_per_photon, float(np.std(drawn)))
+    assert unsure.sigma_per_photon == pytest.approx(expected, rel=0.15)
+
+
+def test_a_sample_that_swallows_the_laser_early_is_flagged_and_still_used():
+    found = luminescence(AXIS, band(), DARK, Excitation(402.0, 5.0, 0.2, 1.4))
+    assert (found.quality, found.flags) == ("GOOD", ("inner_filter",))
+    assert luminescence(AXIS, band(), DARK, LASER).flags == ()
+
+
+def test_the_inner_filter_is_in_the_absorbed_light():
+    # Twice the dots do not absorb twice the light: 1 - 10^-1.6 against 1 - 10^-0.8.
+    once, twice = LASER, Excitation(402.0, 5.0, 0.2, 1.6)
+    assert twice.absorbed_part / once.absorbed_part == pytest.approx(0.97488 / 0.84151, rel=1e-4)
+
+
 def test_counts_that_are_no_numbers_are_bad():
     counts = band()
     counts[1000] = math.nan

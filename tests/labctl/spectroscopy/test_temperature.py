@@ -113,7 +113,8 @@ def test_senseless_rows_are_passed_over():
 
 @pytest.mark.parametrize(
     ("low_c", "high_c", "cold_nm", "shift_nm"),
-    [(25, 200, 470, 10.5), (25, 200, 580, 16.0), (120, 250, 580, 12.5), (25, 250, 470, 13.7), (25, 250, 580, 21.0)],
+    [(25, 200, 470, 10.5), (25, 200, 580, 16.0), (120, 250, 580, 12.5),
+     (25, 250, 470, 13.7), (25, 250, 580, 21.0)],
 )  # fmt: skip
 def test_the_peak_moves_as_far_as_the_bulk_says(low_c, high_c, cold_nm, shift_nm):
     moved = to_hot(cold_nm, high_c) - to_hot(cold_nm, low_c)
