@@ -17,6 +17,7 @@ from labctl.spectroscopy.temperature import (
     CoefficientLearner,
     Corrected,
     Correction,
+    combined,
 )
 
 INERT = frozenset({"solvent", "nanocrystal"})
@@ -127,8 +128,9 @@ class ColdScale:
         return inert and not self._run.has_token("injection")
 
     def _use(self, found: Coefficient) -> None:
-        self.correction = replace(self.correction, coefficient=found)
-        self._tell(f"{found.source}, {found.reason}")
+        both = combined(self.coefficient, found)
+        self.correction = replace(self.correction, coefficient=both)
+        self._tell(f"{both.source}, {both.reason}")
 
     def _tell(self, why: str) -> None:
         found = self.coefficient

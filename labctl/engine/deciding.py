@@ -13,12 +13,12 @@ from labctl.bench import Criterion, Ruling
 from labctl.clock import NS
 from labctl.engine.run import Run
 from labctl.record import InputRow
-from labctl.spectroscopy.photoluminescence import FLAT_POINTS, is_flat
+from labctl.spectroscopy.photoluminescence import FLAT_POINTS, FLAT_SPANS_S, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
 from labctl.spectroscopy.temperature import Coefficient, band_between
 
 STEADY_MIN_POINTS = 6
-FLAT_WINDOW_S = 600.0
+FLAT_WINDOW_S = FLAT_SPANS_S[-1]
 
 
 @dataclass(frozen=True, slots=True)

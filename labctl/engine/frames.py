@@ -1,4 +1,4 @@
-"""What is said of the frames themselves: peak lost and found, spectrometer silent, window dirty."""
+"""The frames themselves: when they are due, and what is said of lost peaks and dirty windows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from labctl.spectroscopy.absorbance import Absorbance
 from labctl.spectroscopy.fouling import Foul, FoulingWatch, clear_band
 from labctl.spectroscopy.peak import PeakEstimate
 
+IDLE_PACE = 3
+"""Frames are this many times rarer while no step waits for the track: light spoils the sample."""
 LOST_FRAMES = 5
 SAID = {
     "fouling": "the window is fouled or the lamp fades",
@@ -92,3 +94,18 @@ class FrameWatch:
         text += f"scattering taken off; {self._limit_au:g} AU is the limit"
         data = {"level_au": foul.level_au, "sigma_au": foul.sigma_au, "limit_au": self._limit_au}
         self._run.event(f"track.{foul.what}", text, data, "warning")
+
+
+class Pace:
+    """Says when the next frame is due, on a grid that others share."""
+
+    def __init__(self, period_ns: int) -> None:
+        self._period_ns = period_ns
+        self._last_ns = -period_ns * IDLE_PACE
+
+    def due(self, now_ns: int, slower: int) -> bool:
+        """Whether a frame is due at a pace `slower` times the period; then the next is counted."""
+        if now_ns - self._last_ns < self._period_ns * (slower - 0.5):
+            return False
+        self._last_ns = now_ns
+        return True

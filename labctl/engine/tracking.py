@@ -14,10 +14,11 @@ from labctl.clock import NS
 from labctl.engine import cuvette
 from labctl.engine.cold_scale import CUVETTE_SD_NM, ColdScale, Hot
 from labctl.engine.deciding import Decision, Level, Sighting
-from labctl.engine.frames import FrameWatch
+from labctl.engine.frames import IDLE_PACE, FrameWatch, Pace
 from labctl.engine.optics import Optics
 from labctl.engine.people import People
 from labctl.engine.run import Run
+from labctl.engine.sightings import hot_of, level_of
 from labctl.errors import AbandonedError, DeviceError, StepFailedError
 from labctl.readings import Quality, Reading, Scalar
 from labctl.rig.devices import OpticalProbe, PersonEntry, SpectrometerEntry
@@ -27,10 +28,8 @@ from labctl.spectroscopy.photoluminescence import Luminescence
 from labctl.spectroscopy.temperature import Coefficient, to_hot
 from labctl.units import show
 
-IDLE_PACE = 3
 ANCHOR = "anchor"
 """An aliquot whose label begins so anchors the 25 °C scale by its cuvette spectrum."""
-HOT_FRAMES, HOT_S = 3, 120.0
 
 
 class Tracking:
@@ -62,7 +61,7 @@ class Tracking:
     @property
     def levels(self) -> dict[str, Level]:
         """Baselines by name, on the 25 °C scale as it is known now."""
-        return {name: self._level(seen, area) for name, (seen, area) in self._based.items()}
+        return {n: level_of(seen, area, self._scale) for n, (seen, area) in self._based.items()}
 
     @property
     def by_samples(self) -> bool:
@@ -79,8 +78,8 @@ class Tracking:
         if "peak" not in tracks or self.by_samples:
             return
         period_ns = round(tracks["peak"].every * NS)
-        glow = _Pace(round(tracks["pl"].every * NS)) if "pl" in tracks else None
-        frame = _Pace(period_ns)
+        glow = Pace(round(tracks["pl"].every * NS)) if "pl" in tracks else None
+        frame = Pace(period_ns)
         while True:
             now_ns = self._run.clock.now_ns()
             await self._run.clock.sleep_until(now_ns // period_ns * period_ns + period_ns)
@@ -221,27 +220,7 @@ class Tracking:
         self._publish("peak.band", cold.band_nm, quality)
 
     def _hot(self) -> Hot | None:
-        """The peak in the flask now: the median of the last usable frames, if they are fresh."""
-        since_ns = self._run.clock.now_ns() - round(HOT_S * NS)
-        fresh = [s for s in self.sightings[-3 * HOT_FRAMES :] if s.usable and s.t_ns >= since_ns]
-        if not fresh:
-            return None
-        last = fresh[-HOT_FRAMES:]
-        raw_nm, sigma_nm, at_c = (
-            float(np.median([getattr(s, name) for s in last]))
-            for name in ("raw_nm", "sigma_nm", "temperature_c")
-        )
-        return Hot(raw_nm, sigma_nm, at_c)
-
-    def _level(self, seen: Sequence[Sighting], area: float) -> Level:
-        placed = [self._scale.place(s.raw_nm, s.temperature_c) for s in seen]
-        return Level(
-            float(np.median([p.peak_nm for p in placed])),
-            float(np.median([s.sigma_nm for s in seen])) / math.sqrt(len(seen)),
-            float(np.mean([p.band_nm for p in placed])),
-            area,
-            float(np.median([s.temperature_c for s in seen])),
-        )
+        return hot_of(self.sightings, self._run.clock.now_ns())
 
     def _tell_level(self, name: str, level: Level, count: int) -> None:
         message = f"{name}: 1S at 25 °C {level.peak_nm:.2f} ± {level.sigma_nm:.2f} nm"
@@ -350,18 +329,3 @@ def _estimate(tracker: PeakTracker, found: Absorbance) -> PeakEstimate:
 def _probe_of(optics: Optics) -> OpticalProbe | None:
     entry = optics.absorbance.entry if optics.absorbance is not None else None
     return entry.probe if isinstance(entry, SpectrometerEntry) else None
-
-
-class _Pace:
-    """Says when the next frame is due, on a grid that others share."""
-
-    def __init__(self, period_ns: int) -> None:
-        self._period_ns = period_ns
-        self._last_ns = -period_ns * IDLE_PACE
-
-    def due(self, now_ns: int, slower: int) -> bool:
-        """Whether a frame is due at a pace `slower` times the period; then the next is counted."""
-        if now_ns - self._last_ns < self._period_ns * (slower - 0.5):
-            return False
-        self._last_ns = now_ns
-        return True

@@ -9,7 +9,7 @@ aliquot in a cuvette ties the 25 °C scale down at the temperature at which it w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ LARGEST_CHI2 = 4.0
 SIGMA_FLOOR = 0.02
 DRIFT_PRIOR_EV = 1.5e-3
 """Drift over a whole cool-down that could hide behind temperature, about 0.4 nm; in the band."""
+AGREE_SD = 3.0
 DRIFT_SD = 4.0
 """A drift in time this many sd from zero is a reaction, and spoils the cool-down."""
 
@@ -59,6 +60,29 @@ class Coefficient:
 
 
 NOMINAL = Coefficient()
+
+
+def combined(first: Coefficient, second: Coefficient) -> Coefficient:
+    """Give what two learnt coefficients say together; where they disagree the second counts.
+
+    A nominal one says nothing beside a learnt one. No band is below the floor of 2 %, as what both
+    leave out (drift, lag of the thermometer) does not average.
+    """
+    if "nominal" in {first.source, second.source}:
+        return first if first.source == "learnt" else second
+    apart = abs(first.scale - second.scale)
+    if apart > AGREE_SD * math.hypot(first.sigma, second.sigma):
+        return replace(second, reason=f"{second.reason}; disagrees with {first.reason}")
+    weights = first.sigma**-2, second.sigma**-2
+    total = sum(weights)
+    return Coefficient(
+        (first.scale * weights[0] + second.scale * weights[1]) / total,
+        max(total**-0.5, SIGMA_FLOOR),
+        "learnt",
+        f"{first.reason} and {second.reason}",
+        first.points + second.points,
+        max(first.span_k, second.span_k),
+    )
 
 
 @dataclass(frozen=True, slots=True)

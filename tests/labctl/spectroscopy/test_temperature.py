@@ -12,6 +12,7 @@ from labctl.spectroscopy.temperature import (
     CoefficientLearner,
     Correction,
     band_between,
+    combined,
     gap_shift_ev,
     to_25c,
     to_hot,
@@ -178,3 +179,30 @@ def test_what_was_learnt_says_from_what(source):
         peak = to_hot(580.0, at_c) + 0.03 * (-1.0) ** i
         learner.add(20.0 * i + 3000.0 * (i > 30), at_c, peak, 0.05)
     assert learner.result().reason == source
+
+
+def learnt(scale, sigma, reason="ramps"):
+    return Coefficient(scale, sigma, "learnt", reason, 40, 80.0)
+
+
+def test_two_coefficients_that_agree_are_weighed_by_their_sds():
+    both = combined(learnt(1.0, 0.03), learnt(1.05, 0.06, "cool-down"))
+    assert both.scale == pytest.approx((1.0 * 4 + 1.05) / 5)
+    assert both.sigma == pytest.approx(0.03 * math.sqrt(0.8))
+    assert both.reason == "ramps and cool-down"
+
+
+def test_two_sharp_ones_are_no_sharper_than_what_both_leave_out():
+    assert combined(learnt(1.0, 0.021), learnt(1.0, 0.021)).sigma == pytest.approx(0.02)
+
+
+def test_where_they_disagree_the_later_counts_and_it_is_told():
+    both = combined(learnt(0.9, 0.02), learnt(1.1, 0.05, "cool-down"))
+    assert (both.scale, both.sigma) == (1.1, 0.05)
+    assert "disagrees" in both.reason
+
+
+def test_a_nominal_one_adds_nothing_and_takes_nothing():
+    assert combined(NOMINAL, learnt(1.1, 0.05)) == learnt(1.1, 0.05)
+    assert combined(learnt(1.1, 0.05), NOMINAL) == learnt(1.1, 0.05)
+    assert combined(NOMINAL, NOMINAL) == NOMINAL
