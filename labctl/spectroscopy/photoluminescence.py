@@ -133,9 +133,9 @@ def is_flat(
 ) -> bool:
     """Tell whether an area will change by less than `part` of itself in the next `ahead_s`.
 
-    Arrays of shape (n,), times ascending. True only where at least ten points over the last ten or
-    twenty minutes prove it at four sd, by their own scatter and by the halves of the series; else
-    False: missing, noisy, constant or senseless data are never flat.
+    Arrays of shape (n,), times ascending. True only where the last ten or twenty minutes (ten
+    points at least, however long they took) prove it at four sd, by their own scatter and by the
+    halves of the series; else False: missing, noisy, constant or senseless data are never flat.
     """
     usable = np.isfinite(time_s) & np.isfinite(area) & np.isfinite(sigma)
     x, y, s = time_s[usable], area[usable], sigma[usable]
@@ -143,7 +143,9 @@ def is_flat(
         return False
     # A long look sees through noise; a shorter one is not held up by the rise that went before, but
     # one much shorter takes a pause for the end.
-    starts = [int(np.searchsorted(x, x[-1] - span_s)) for span_s in FLAT_SPANS_S]
+    firsts = {int(np.searchsorted(x, x[-1] - span_s)) for span_s in FLAT_SPANS_S}
+    fewest = x.size - FLAT_POINTS
+    starts = {min(first, fewest) for first in firsts}
     return any(_proved(x[k:], y[k:], s[k:], part, ahead_s) for k in starts)
 
 
