@@ -51,12 +51,12 @@ class FrameWatch:
             self.bad += 1
             self._miss(flags or ("no_peak",))
 
-    def missed(self, error: str) -> None:
-        """Take note of a frame that never came; the same trouble is told once."""
+    def missed(self, kind: str, message: str) -> None:
+        """Take note of a frame that never came; a kind of trouble is told once until one comes."""
         self.missing += 1
-        if error != self._silent:
-            self._silent = error
-            self._run.event("track.silent", error, level="warning")
+        if kind != self._silent:
+            self._silent = kind
+            self._run.event("track.silent", message, level="warning")
         self._miss(("no_frame",))
 
     def window(self, found: Absorbance, peak: PeakEstimate) -> None:

@@ -96,7 +96,7 @@ class Tracking:
         except AbandonedError:
             return
         except (DeviceError, StepFailedError) as error:
-            self.frames.missed(str(error))
+            self.frames.missed(type(error).__name__, str(error))
 
     @contextmanager
     def _waited_for(self) -> Iterator[None]:

@@ -59,9 +59,9 @@ def test_single_bad_frames_are_counted_and_not_told(watch, told):
 
 def test_a_spectrometer_that_does_not_answer_is_told_once_until_it_answers(watch, told):
     for _ in range(8):
-        watch.missed("uvvis: no reply")
+        watch.missed("NoReplyError", f"uvvis: no reply to question {watch.missing}")
     watch.seen((), usable=True)
-    watch.missed("uvvis: no reply")
+    watch.missed("NoReplyError", "uvvis: no reply")
     codes = [row[0] for row in told]
     assert codes == ["track.silent", "track.lost", "track.found", "track.silent"]
     assert watch.missing == 9
