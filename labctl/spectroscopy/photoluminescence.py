@@ -146,7 +146,9 @@ def is_flat(
     firsts = {int(np.searchsorted(x, x[-1] - span_s)) for span_s in FLAT_SPANS_S}
     fewest = x.size - FLAT_POINTS
     starts = {min(first, fewest) for first in firsts}
-    return any(_proved(x[k:], y[k:], s[k:], part, ahead_s) for k in starts)
+    # Absurd values make infinities on the way; what comes out of them proves nothing.
+    with np.errstate(all="ignore"):
+        return any(_proved(x[k:], y[k:], s[k:], part, ahead_s) for k in starts)
 
 
 def _proved(x: Floats, y: Floats, s: Floats, part: float, ahead_s: float) -> bool:
