@@ -246,7 +246,7 @@ class LinearityCalibration(Due):
         try:
             self.curve()
         except UsageError as error:
-            raise PydanticCustomError("linearity.implausible", "{t}", {"t": str(error)}) from None
+            raise PydanticCustomError("schema.linearity", "{t}", {"t": str(error)}) from None
         return self
 
     def curve(self) -> Linearity:

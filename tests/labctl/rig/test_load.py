@@ -148,8 +148,8 @@ def test_a_spectrometer_says_its_stray_light_noise_and_linearity():
 @pytest.mark.parametrize(
     ("said", "rule"),
     [
-        ("linearity: {coefficients: [0.5], up_to: 60000}", "linearity.implausible"),
-        ("linearity: {coefficients: [1.0, 1.0e-4], up_to: 60000}", "linearity.implausible"),
+        ("linearity: {coefficients: [0.5], up_to: 60000}", "schema.linearity"),
+        ("linearity: {coefficients: [1.0, 1.0e-4], up_to: 60000}", "schema.linearity"),
     ],
 )
 def test_senseless_linearity_is_found_where_it_stands(said, rule):
