@@ -9,10 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from labctl.bench import Criterion, Ruling
-from labctl.capabilities import Task, TaskKind
 from labctl.clock import NS
-from labctl.engine import cuvette
 from labctl.engine.cold_scale import CUVETTE_SD_NM, ColdScale, Hot
+from labctl.engine.cuvette import Cuvette
 from labctl.engine.deciding import Decision, Level, Sighting
 from labctl.engine.frames import IDLE_PACE, FrameWatch, Pace
 from labctl.engine.optics import Optics
@@ -21,12 +20,11 @@ from labctl.engine.run import Run
 from labctl.engine.sightings import hot_of, level_of
 from labctl.errors import AbandonedError, DeviceError, StepFailedError
 from labctl.readings import Quality, Reading, Scalar
-from labctl.rig.devices import OpticalProbe, PersonEntry, SpectrometerEntry
+from labctl.rig.devices import OpticalProbe
 from labctl.spectroscopy.absorbance import Absorbance, per_cm
 from labctl.spectroscopy.peak import PeakEstimate, PeakTracker
 from labctl.spectroscopy.photoluminescence import Luminescence
 from labctl.spectroscopy.temperature import Coefficient, to_hot
-from labctl.units import show
 
 ANCHOR = "anchor"
 """An aliquot whose label begins so anchors the 25 °C scale by its cuvette spectrum."""
@@ -38,7 +36,7 @@ class Tracking:
     def __init__(self, run: Run, optics: Optics, people: People) -> None:
         self._run = run
         self._optics = optics
-        self._people = people
+        self._cuvette = Cuvette(run, people)
         self._tracker: PeakTracker | None = None
         self._scale = ColdScale(run)
         self._probe = _probe_of(optics)
@@ -164,7 +162,7 @@ class Tracking:
             if left_s <= 0:
                 break
             if self.by_samples:
-                period_s = min(left_s, self._sample_period_s())
+                period_s = min(left_s, self._cuvette.period_s)
                 await self._run.elapsed.wait(waits_for, lambda: False, period_s, ends_s)
                 await self._samples(criterion.kind, 1)
                 decision.look()
@@ -257,9 +255,9 @@ class Tracking:
         """Have aliquots drawn and measured cold, one every sampling period."""
         for n in range(count):
             if n:
-                period_s = self._sample_period_s()
+                period_s = self._cuvette.period_s
                 await self._run.elapsed.wait("the next aliquot", lambda: False, period_s)
-            await self.sample(f"{why} {len(self.sightings) + 1}", self._sample_ml())
+            await self.sample(f"{why} {len(self.sightings) + 1}", self._cuvette.volume_ml)
 
     async def sample(self, label: str, volume_ml: float) -> None:
         """Have one aliquot drawn and use its cuvette spectrum, if one comes back.
@@ -268,13 +266,10 @@ class Tracking:
         25 °C scale if its label begins with `anchor`, and is else only recorded.
         """
         drawn = self._hot()
-        text = f"draw {show(volume_ml, 'volume')} as {label} and measure it in the cuvette"
-        reply = await self._people.do(Task(TaskKind.SAMPLE, text, label, volume_ml, "volume"))
-        for kind, spectrum in reply.spectra.items():
-            self._run.record.spectrum(spectrum, f"cuvette {kind}")
-        found = cuvette.absorbed(reply.spectra)
+        aliquot = await self._cuvette.draw(label, volume_ml)
+        found = aliquot.absorbance
         if found is not None and self.by_samples:
-            self._see_sample(found, cuvette.glow(reply.spectra, found))
+            self._see_sample(found, aliquot.glow)
         elif found is not None and label.startswith(ANCHOR) and drawn is not None:
             self._anchor_on(drawn, found)
         else:
@@ -303,14 +298,6 @@ class Tracking:
         at_c = self._run.signals.value("flask.T")
         return near_nm if near_nm is None or at_c is None else to_hot(near_nm, at_c)
 
-    def _sample_period_s(self) -> float:
-        person = self._run.plan.rig.model.devices.get(self._run.plan.rig.person)
-        return person.samples.every if isinstance(person, PersonEntry) and person.samples else 300.0
-
-    def _sample_ml(self) -> float:
-        person = self._run.plan.rig.model.devices.get(self._run.plan.rig.person)
-        return person.samples.volume if isinstance(person, PersonEntry) and person.samples else 0.05
-
     def _publish(self, channel: str, value: float, quality: Quality) -> None:
         known = value if math.isfinite(value) else None
         reading = Reading(
@@ -327,5 +314,4 @@ def _estimate(tracker: PeakTracker, found: Absorbance) -> PeakEstimate:
 
 
 def _probe_of(optics: Optics) -> OpticalProbe | None:
-    entry = optics.absorbance.entry if optics.absorbance is not None else None
-    return entry.probe if isinstance(entry, SpectrometerEntry) else None
+    return optics.absorbance.entry.probe if optics.absorbance is not None else None
