@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,3 +180,50 @@ def test_a_typed_anchor_belongs_to_the_aliquot_drawn_before(conducted):
     run = anchored(conducted, "first", ask)
     (event,) = [e for e in run.events if e.code == "track.anchored"]
     assert event.data["temperature_c"] == pytest.approx(90.0, abs=3.0)
+
+
+def test_a_laser_that_cannot_be_switched_off_spoils_no_absorbance_frame(conducted):
+    kept = {}
+
+    def deaf(world, inbox, rig):
+        device = world.device("laser")
+        kept["feed"] = device.feed
+        # It goes deaf while it emits: the command to switch off is the first it misses.
+        device.feed = lambda data, t_ns: (
+            [] if b"STAT OFF" in data.upper() else kept["feed"](data, t_ns)
+        )
+
+    def hears(world, inbox, rig):
+        world.device("laser").feed = kept["feed"]
+
+    long = BASELINE.replace("5 min", "20 min")
+    run = conducted(long, head=HEAD, sheet=SHEET, during={500: deaf, 700: hears})
+    assert "track.silent" in run.codes()
+    assert run.codes().count("track.lost") == run.codes().count("track.found") == 1
+    frames = spectra(run, "sample")
+    assert len(frames) > 60
+    for nm, counts in frames:
+        line = np.abs(nm - 405.0) < 1.5
+        beside = (np.abs(nm - 405.0) > 4.0) & (np.abs(nm - 405.0) < 10.0)
+        assert counts[line].max() < np.median(counts[beside]) + 12.0 * counts[beside].std()
+
+
+def test_a_film_on_the_window_is_told_once_and_the_peak_stays(conducted):
+    def film(world, inbox, rig):
+        clean = world._light.state
+        world._light.state = lambda flask, t_s: replace(clean(flask, t_s), bubbles_au=0.06)
+
+    long = BASELINE.replace("5 min", "20 min")
+    run = conducted(long, head=HEAD, sheet=SHEET, during={600: film})
+    (told,) = [e for e in run.events if e.code == "track.fouling"]
+    assert told.level == "warning"
+    assert told.data["level_au"] == pytest.approx(0.06, abs=0.005)
+    assert 600 < told.t_ns / NS < 600 + 20 * 30
+    times, peaks = (np.array(column) for column in run.series["peak.25C"])
+    before = peaks[(times > 300) & (times < 600)]
+    after = peaks[times > 700]
+    assert np.median(after) == pytest.approx(np.median(before), abs=0.1)
+
+
+def test_a_clean_window_is_no_news(lit):
+    assert not [code for code in lit.codes() if code in {"track.fouling", "track.lamp"}]
