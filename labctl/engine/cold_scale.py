@@ -12,6 +12,7 @@ from labctl.clock import NS
 from labctl.engine.machine import State
 from labctl.engine.run import Run
 from labctl.spectroscopy.temperature import (
+    UNDECLARED_FLOOR,
     Anchor,
     Coefficient,
     CoefficientLearner,
@@ -48,7 +49,9 @@ class ColdScale:
         self.correction = Correction()
         self._run = run
         self._declared: CoefficientLearner | None = None
-        self._quiet: CoefficientLearner | None = CoefficientLearner("ramps before any reagent")
+        self._quiet: CoefficientLearner | None = CoefficientLearner(
+            "ramps before any reagent", UNDECLARED_FLOOR
+        )
 
     @property
     def coefficient(self) -> Coefficient:

@@ -59,6 +59,18 @@ class FrameWatch:
             self._run.event("track.silent", message, level="warning")
         self._miss(("no_frame",))
 
+    def counts(self) -> tuple[int, int, int]:
+        """Give how many frames were taken, bad and missing so far."""
+        return self.taken, self.bad, self.missing
+
+    def tell(self, before: tuple[int, int, int]) -> None:
+        """Tell how many frames were bad or missing since `before`; silence means none was."""
+        taken, bad, missing = (now - then for now, then in zip(self.counts(), before, strict=True))
+        if bad or missing:
+            data = {"taken": taken, "bad": bad, "missing": missing}
+            text = f"of {taken + missing} frames {bad} were bad and {missing} missing"
+            self._run.event("track.frames", text, data)
+
     def window(self, found: Absorbance, peak: PeakEstimate) -> None:
         """Look where nothing absorbs; warn once when that has changed for good."""
         if not self._limit_au > 0.0 or not math.isfinite(peak.peak_nm):

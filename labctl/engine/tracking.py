@@ -154,6 +154,7 @@ class Tracking:
     async def decide(self, criterion: Criterion) -> Ruling:
         """Watch the track until the criterion holds or the time is over; keep all that was seen."""
         decision = Decision(self._run, self, criterion)
+        before = self.frames.counts()
         waits_for = decision.words()
         start_s = self._run.elapsed.now_s()
         ends_s = start_s + criterion.timeout_s
@@ -169,6 +170,7 @@ class Tracking:
             else:
                 with self._waited_for():
                     await self._run.elapsed.wait(waits_for, decision.look, left_s, ends_s)
+        self.frames.tell(before)
         return decision.close()
 
     def _sees(self) -> bool:

@@ -29,6 +29,8 @@ LEAST_SPAN_K = 30.0
 PLAUSIBLE_SCALE = (0.4, 1.8)
 LARGEST_CHI2 = 4.0
 SIGMA_FLOOR = 0.02
+UNDECLARED_FLOOR = 0.04
+"""Where nobody vouched that nothing reacts: what thermally driven drift may hide in a ramp."""
 DRIFT_PRIOR_EV = 1.5e-3
 """Drift over a whole cool-down that could hide behind temperature, about 0.4 nm; in the band."""
 AGREE_SD = 3.0
@@ -169,11 +171,14 @@ class CoefficientLearner:
 
     A reaction shows as a drift that temperature does not explain; then, and when the span or the
     points are too few, `result` keeps the nominal value with its wide band and says why.
-    `learnt_from` says where the peaks come from.
+    `learnt_from` says where the peaks come from, `floor` is the least sd that is claimed.
     """
 
-    def __init__(self, learnt_from: str = "cool-down of this run") -> None:
+    def __init__(
+        self, learnt_from: str = "cool-down of this run", floor: float = SIGMA_FLOOR
+    ) -> None:
         self._learnt_from = learnt_from
+        self._floor = floor
         self._rows: list[tuple[float, float, float, float]] = []
 
     def add(self, t_s: float, temperature_c: float, peak_nm: float, sigma_nm: float) -> None:
@@ -208,7 +213,7 @@ class CoefficientLearner:
             return self._kept(f"{scale:.2f} times bulk InP is not plausible", span_k)
         if sigma > NOMINAL_SD:
             return self._kept(f"known to {sigma:.0%} only", span_k)
-        band = math.hypot(sigma, SIGMA_FLOOR)
+        band = math.hypot(sigma, self._floor)
         return Coefficient(scale, band, "learnt", self._learnt_from, count, span_k)
 
     def _kept(self, reason: str, span_k: float) -> Coefficient:

@@ -67,6 +67,20 @@ def test_a_spectrometer_that_does_not_answer_is_told_once_until_it_answers(watch
     assert watch.missing == 9
 
 
+def test_what_a_decision_did_without_is_counted(watch, told):
+    watch.seen(("jump",), usable=False)
+    before = watch.counts()
+    watch.tell(before)
+    assert told == []
+    for n in range(10):
+        watch.seen(("misfit",) if n == 4 else (), usable=n != 4)
+    watch.missed("NoReplyError", "uvvis: no reply")
+    watch.tell(before)
+    assert told[-1][0] == "track.frames"
+    assert told[-1][2] == {"taken": 10, "bad": 1, "missing": 1}
+    assert told[-1][1] == "of 11 frames 1 were bad and 1 missing"
+
+
 def spectrum(film_au):
     rng = np.random.default_rng(round(1e4 * abs(film_au)))
     values = film_au + 1e-3 * rng.standard_normal(AXIS.size)

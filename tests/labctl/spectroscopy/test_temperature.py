@@ -7,6 +7,7 @@ import pytest
 
 from labctl.spectroscopy.temperature import (
     NOMINAL,
+    UNDECLARED_FLOOR,
     Anchor,
     Coefficient,
     CoefficientLearner,
@@ -206,3 +207,26 @@ def test_a_nominal_one_adds_nothing_and_takes_nothing():
     assert combined(NOMINAL, learnt(1.1, 0.05)) == learnt(1.1, 0.05)
     assert combined(learnt(1.1, 0.05), NOMINAL) == learnt(1.1, 0.05)
     assert combined(NOMINAL, NOMINAL) == NOMINAL
+
+
+@pytest.mark.parametrize("barrier_ev", [0.4, 0.8, 1.2])
+@pytest.mark.parametrize("holds", [0, 60])
+def test_a_reaction_hidden_in_the_ramps_is_refused_or_inside_the_band(barrier_ev, holds):
+    rng = np.random.default_rng(7)
+    ramps = np.concatenate(
+        (np.arange(25.0, 120.0, 5.0), np.full(holds, 120.0), np.arange(120.0, 205.0, 5.0))
+    )
+    errors, refused = [], 0
+    for shift_nm in np.repeat([0.2, 0.5, 1.0, 2.0, 4.0], 8):
+        scale, noise_nm = rng.uniform(0.8, 1.2), 10 ** rng.uniform(-1.5, -0.5)
+        rate = np.exp(-barrier_ev / 8.617e-5 / (ramps + 273.15))
+        grown_nm = shift_nm * np.cumsum(rate) / rate.sum() * rng.choice([-1.0, 1.0])
+        learner = CoefficientLearner(floor=UNDECLARED_FLOOR)
+        for k, at_c in enumerate(ramps):
+            peak_nm = to_hot(580.0 + grown_nm[k], at_c, Coefficient(scale=scale))
+            learner.add(30.0 * k, at_c, peak_nm + noise_nm * rng.standard_normal(), noise_nm)
+        found = learner.result()
+        refused += found.source == "nominal"
+        errors.append(abs(found.scale - scale) / found.sigma)
+    assert max(errors) < 3.0
+    assert refused >= 5
