@@ -78,6 +78,8 @@ LOADING = {
     "units.bare_number": "a number without its unit.",
     "units.unknown_unit": "a unit that is not in the table; the nearest one is named.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
+    "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
+    "gives more counts.",
     "units.range": "a range is `LOW .. HIGH`, the lower end first, a unit on each.",
     "expression.syntax": "a condition that cannot be parsed; the message says where.",
     "expression.reaches": "`reaches` is written `peak >= 470 nm`.",

@@ -14,17 +14,20 @@ from labctl.clock import NS
 from labctl.engine.aiming import STEADY_SD, STEADY_WINDOW_S, Aim, steadiness
 from labctl.engine.run import Run
 from labctl.record import InputRow
-from labctl.spectroscopy.photoluminescence import FLAT_POINTS, is_flat
+from labctl.spectroscopy.photoluminescence import FLAT_POINTS, FLAT_SPANS_S, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
-from labctl.spectroscopy.temperature import Coefficient
+from labctl.spectroscopy.temperature import Coefficient, band_between
 
 STEADY_MIN_POINTS = 6
-FLAT_WINDOW_S = 600.0
+FLAT_WINDOW_S = FLAT_SPANS_S[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One frame's peak: as measured, at 25 °C with the correction's band, and whether it counts."""
+    """One frame's peak: as measured, at 25 °C with the correction's band, and whether it counts.
+
+    `flags` says what was wrong with it, if anything.
+    """
 
     t_ns: int
     raw_nm: float
@@ -33,16 +36,21 @@ class Sighting:
     band_nm: float
     temperature_c: float
     usable: bool
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A baseline: the peak at 25 °C and the PL area per absorbed photon before a dose."""
+    """A baseline: the peak at 25 °C and the PL area per absorbed photon before a dose.
+
+    `temperature_c` is where it was measured; NaN where that is not known.
+    """
 
     peak_nm: float
     sigma_nm: float
     band_nm: float
     area: float
+    temperature_c: float = math.nan
 
 
 class Seen(Protocol):
@@ -228,9 +236,12 @@ def _detector(tracking: Seen, criterion: Criterion) -> SaturationDetector:
     detector = SaturationDetector(SaturationSettings(**settings))
     level = tracking.levels.get(criterion.since)
     if level is not None:
-        # Both peaks share the coefficient; only the difference of their bands is uncertain.
+        # Both peaks share the coefficient; only the way from one to the other is uncertain.
         last = next((s for s in reversed(tracking.sightings) if s.usable), None)
-        band_nm = abs(last.band_nm - level.band_nm) if last is not None else level.band_nm
+        band_nm = level.band_nm
+        if last is not None and math.isfinite(level.temperature_c):
+            ends_c = (level.temperature_c, last.temperature_c)
+            band_nm = band_between(*ends_c, level.peak_nm, tracking.coefficient)
         detector.set_baseline(level.peak_nm, math.hypot(level.sigma_nm, band_nm))
     return detector
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +13,23 @@ from labctl.clock import NS
 from labctl.engine.run import Run
 from labctl.errors import StepFailedError
 from labctl.readings import Spectrum
-from labctl.spectroscopy.absorbance import Absorbance, Detector, absorbance
+from labctl.rig.devices import SpectrometerEntry
+from labctl.spectroscopy.absorbance import Absorbance, Detector, absorbance, at_line
 from labctl.spectroscopy.photoluminescence import Excitation, Luminescence, luminescence
 
 Floats = NDArray[np.float64]
 
 FIRST_S, SHORTEST_S, LONGEST_S = 0.05, 0.008, 2.0
 BRIGHT, FULL = 0.75, 0.98
+FULL_WELL_ELECTRONS = 160_000.0
+"""Of an array detector of this class; a rig file that knows better says `electrons_per_count`."""
 REFERENCE_FRAMES = 10
 LASER_MW = 10.0
 PL_LOW = 0.1
 EMISSION_S = 10.0
+SHUTTER_S = 0.1
+RECENT_S = 120.0
+"""An absorbance older than this no longer says how much of the laser is absorbed."""
 
 
 @dataclass
@@ -30,9 +37,29 @@ class Exposed:
     """A spectrometer with its present exposure and what belongs to it: dark and reference."""
 
     device: Spectrometer
+    entry: SpectrometerEntry
     integration_s: float = FIRST_S
     dark: Floats | None = None
     reference: Floats | None = None
+
+    def detector(self, frame: Spectrum) -> Detector:
+        """Return what is known of the detector for a frame: rig file and the frame's own words."""
+        entry, full = self.entry, self.device.max_counts
+        curve = entry.linearity.curve() if entry.linearity else None
+        return Detector(
+            saturation_counts=FULL * full,
+            electrons_per_count=entry.electrons_per_count or FULL_WELL_ELECTRONS / full,
+            read_counts=entry.read_noise,
+            averages=frame.averages,
+            reference_averages=REFERENCE_FRAMES,
+            boxcar=max(frame.boxcar, entry.boxcar),
+            stray=entry.stray,
+            linearity=curve,
+        )
+
+    def share(self, frame: Spectrum) -> float:
+        """Return how far the brightest pixel is up the range that may be used, 1 at its top."""
+        return float(max(frame.counts)) * FULL / self.detector(frame).top_counts
 
 
 class Optics:
@@ -40,12 +67,13 @@ class Optics:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        absorbing, glowing = run.rig.spectrometer("absorbance"), run.rig.spectrometer("pl")
-        self.absorbance = Exposed(absorbing) if absorbing else None
-        self.pl = Exposed(glowing) if glowing else None
+        self.absorbance = self._exposed("absorbance")
+        self.pl = self._exposed("pl")
         self.laser: LightSource | None = run.rig.laser
-        self.last: Absorbance | None = None
+        self._last: tuple[int, Absorbance] | None = None
         self._delay_ns = 0
+        self._settled_ns = 0
+        self._lit = False
 
     async def reference(self) -> None:
         """Set the exposure on the lamp through the solvent, then take dark and reference.
@@ -56,10 +84,10 @@ class Optics:
         exposed = self.absorbance
         if exposed is None:
             raise StepFailedError("no spectrometer plays the role `absorbance`")
-        await self._shutter(closed=False)
-        brightest = await self._expose(exposed)
-        if brightest < 0.05 * exposed.device.max_counts:
-            message = f"the lamp gives {brightest:.0f} of {exposed.device.max_counts} counts"
+        await self._lamp_only()
+        share = await self._expose(exposed)
+        if share < 0.05:
+            message = f"the lamp gives {share:.1%} of the range of {exposed.device.name}"
             raise StepFailedError(f"{message}; is the shutter open and the lamp on?")
         exposed.reference = await self._mean(exposed, "reference")
         await self._shutter(closed=True)
@@ -75,46 +103,54 @@ class Optics:
         exposed = self.absorbance
         if exposed is None or exposed.dark is None or exposed.reference is None:
             raise StepFailedError("absorbance needs a reference, taken before the dots went in")
-        spectrum = await exposed.device.acquire(self._run.clock.now_ns())
-        detector = Detector(
-            saturation_counts=FULL * exposed.device.max_counts,
-            averages=spectrum.averages,
-            reference_averages=REFERENCE_FRAMES,
-        )
+        await self._lamp_only()
+        spectrum = await self._acquire(exposed)
         found = absorbance(
             np.asarray(spectrum.wavelengths_nm),
             np.asarray(spectrum.counts, dtype=np.float64),
             exposed.dark,
             exposed.reference,
-            detector,
+            exposed.detector(spectrum),
         )
-        self.last = found
+        self._last = self._run.clock.now_ns(), found
         return found, spectrum
 
     async def glow(self) -> tuple[Luminescence, Spectrum] | None:
-        """Take one PL frame with the lamp shut off and the laser on, or None without a laser."""
+        """Take one PL frame with the lamp shut off and the laser on, or None without a laser.
+
+        Raises:
+            StepFailedError: no shutter keeps the lamp out, or the laser gives no light.
+        """
         exposed, laser = self.pl, self.laser
         if exposed is None or laser is None:
             return None
-        await self._shutter(closed=True)
+        if self.absorbance is not None and not self._run.rig.has("shutter"):
+            raise StepFailedError("PL needs the role `shutter`, to keep the lamp out")
         try:
+            await self._shutter(closed=True)
             if exposed.dark is None:
                 await exposed.device.set_exposure(exposed.integration_s, 1)
                 exposed.dark = await self._mean(exposed, "dark", 3)
             await self._emit(laser)
-            spectrum = await exposed.device.acquire(self._run.clock.now_ns())
+            spectrum = await self._acquire(exposed)
         finally:
-            await laser.shine(0.0)
-            await self._shutter(closed=False)
+            await self._lamp_only()
         found = luminescence(
             np.asarray(spectrum.wavelengths_nm),
             np.asarray(spectrum.counts, dtype=np.float64),
             exposed.dark,
             self._excitation(laser.wavelength_nm, exposed.integration_s),
-            Detector(saturation_counts=FULL * exposed.device.max_counts),
+            exposed.detector(spectrum),
         )
-        self._adjust(exposed, max(spectrum.counts))
+        self._adjust(exposed, exposed.share(spectrum))
         return found, spectrum
+
+    async def _lamp_only(self) -> None:
+        """Switch the laser off and let the lamp in; what failed in a PL frame is made up for."""
+        if self._lit and self.laser is not None:
+            await self.laser.shine(0.0)
+            self._lit = False
+        await self._shutter(closed=False)
 
     async def _emit(self, laser: LightSource) -> None:
         """Switch the laser on and wait for its light: by law it comes seconds after the command.
@@ -122,6 +158,7 @@ class Optics:
         Raises:
             StepFailedError: no light within `EMISSION_S`.
         """
+        self._lit = True
         await laser.shine(LASER_MW)
         names = [channel.name for channel in laser.channels]
         until_ns = self._run.clock.now_ns() + round(EMISSION_S * NS)
@@ -135,17 +172,23 @@ class Optics:
         raise StepFailedError(f"{laser.name} gives no light within {EMISSION_S:g} s")
 
     def _excitation(self, line_nm: float, integration_s: float) -> Excitation:
-        at_line = 0.3
-        if self.last is not None and bool(self.last.good.any()):
-            good = self.last.good
-            at_line = float(
-                np.interp(line_nm, self.last.wavelength_nm[good], self.last.absorbance[good])
-            )
-        return Excitation(line_nm, LASER_MW, integration_s, max(0.0, at_line))
+        """Say how much of the laser is absorbed, after the latest frame; NaN if that is old."""
+        value = sd = math.nan
+        if self._last is not None and self._run.clock.now_ns() - self._last[0] <= RECENT_S * NS:
+            value, sd = at_line(self._last[1], line_nm)
+        # Negative within its noise is nothing absorbed; NaN passes through.
+        value = 0.0 if value < 0.0 else value
+        return Excitation(line_nm, LASER_MW, integration_s, value, sd)
 
-    def _adjust(self, exposed: Exposed, brightest: int) -> None:
+    def _exposed(self, role: str) -> Exposed | None:
+        device, rig = self._run.rig.spectrometer(role), self._run.plan.rig
+        entry = rig.model.devices.get(rig.entry(role)[0])
+        if device is None or not isinstance(entry, SpectrometerEntry):
+            return None
+        return Exposed(device, entry)
+
+    def _adjust(self, exposed: Exposed, share: float) -> None:
         """Halve or double the exposure for the next frame; a new exposure needs a new dark."""
-        share = brightest / exposed.device.max_counts
         if share > 0.9 and exposed.integration_s > SHORTEST_S * 2:
             exposed.integration_s /= 2
             exposed.dark = None
@@ -154,23 +197,21 @@ class Optics:
             exposed.dark = None
 
     async def _expose(self, exposed: Exposed) -> float:
-        brightest = 0.0
+        share = 0.0
         for _ in range(6):
             await exposed.device.set_exposure(exposed.integration_s, 1)
-            frame = await exposed.device.acquire(self._run.clock.now_ns())
-            brightest = float(max(frame.counts))
-            share = brightest / exposed.device.max_counts
+            share = exposed.share(await self._acquire(exposed))
             if 0.5 < share < 0.9:
                 break
             factor = 0.25 if share >= FULL else BRIGHT / max(share, 0.02)
             wanted_s = exposed.integration_s * min(max(factor, 0.1), 10.0)
             exposed.integration_s = min(max(wanted_s, SHORTEST_S), LONGEST_S)
-        return brightest
+        return share
 
     async def _mean(self, exposed: Exposed, kind: str, frames: int = REFERENCE_FRAMES) -> Floats:
         total: Floats | None = None
         for _ in range(frames):
-            frame = await exposed.device.acquire(self._run.clock.now_ns())
+            frame = await self._acquire(exposed)
             self._run.record.spectrum(frame, kind)
             counts = np.asarray(frame.counts, dtype=np.float64)
             total = counts if total is None else total + counts
@@ -181,3 +222,12 @@ class Optics:
             output = self._run.rig.output("shutter")
             await output.board.switch(output.name, closed)
             self._run.commanded["shutter"] = closed
+            # The blade travels, and a free-running detector may hand out what it began before.
+            self._settled_ns = self._run.clock.now_ns() + round(SHUTTER_S * NS)
+
+    async def _acquire(self, exposed: Exposed) -> Spectrum:
+        """Take a frame whose whole exposure lies after the shutter's last move."""
+        if self._settled_ns:
+            whole_ns = self._settled_ns + round(exposed.integration_s * NS)
+            await self._run.clock.sleep_until(max(whole_ns, self._run.clock.now_ns()))
+        return await exposed.device.acquire(self._run.clock.now_ns())

@@ -25,9 +25,12 @@ TRACKED = (
     Channel("peak.hot", "wavelength"),
     Channel("peak.25C", "wavelength"),
     Channel("peak.sigma", "wavelength"),
+    Channel("peak.band", "wavelength"),
     Channel("pl.area", "area"),
+    Channel("pl.peak", "wavelength"),
+    Channel("pl.width", "wavelength"),
 )
-PATIENCE_S = {"peak.hot": 60.0, "peak.25C": 60.0, "peak.sigma": 60.0, "pl.area": 120.0}
+PATIENCE_S = {"peak": 60.0, "pl": 120.0}
 HAND_PATIENCE_S = 900.0
 VALVES = ("n2", "vac_rough", "vac_fine")
 
@@ -72,7 +75,7 @@ class Parts:
         run.record.channels(TRACKED)
         for channel in TRACKED:
             run.signals.declare(channel)
-            run.signals.patient(channel.name, PATIENCE_S[channel.name])
+            run.signals.patient(channel.name, PATIENCE_S[channel.name.partition(".")[0]])
         for name, device in run.rig.devices.items():
             channels = [_named(channel, name, aliases) for channel in device.channels]
             run.record.channels(channels)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from labctl.errors import UnitError
+from labctl.errors import UnitError, UsageError
 from labctl.fields import (
     Absorbance,
     Date,
@@ -27,6 +27,7 @@ from labctl.fields import (
     Volume,
     Wavelength,
 )
+from labctl.spectroscopy.linearity import Linearity
 from labctl.units import parse
 
 
@@ -234,11 +235,38 @@ class WavelengthCalibration(Due):
     worst: Wavelength = 0.0
 
 
+class LinearityCalibration(Due):
+    """Counts above dark divided by this polynomial in them are linear; holds up to a raw count."""
+
+    coefficients: tuple[float, ...] = Field(min_length=1, max_length=8)
+    up_to: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _plausible(self) -> LinearityCalibration:
+        try:
+            self.curve()
+        except UsageError as error:
+            raise PydanticCustomError("schema.linearity", "{t}", {"t": str(error)}) from None
+        return self
+
+    def curve(self) -> Linearity:
+        """Return the correction."""
+        return Linearity(self.coefficients, self.up_to)
+
+
 class SpectrometerEntry(Entry):
-    """A spectrometer for absorbance or photoluminescence."""
+    """A spectrometer for absorbance or photoluminescence.
+
+    `stray` is the part of the mean light that lands on every pixel; `electrons_per_count` comes
+    from the full well where it is not given; `read_noise` is in counts.
+    """
 
     lamp: Lamp | None = None
     boxcar: int = Field(0, ge=0)
+    stray: Percent = Field(0.0, ge=0.0, le=0.05)
+    electrons_per_count: float | None = Field(None, gt=0.0)
+    read_noise: float = Field(8.0, ge=0.0)
+    linearity: LinearityCalibration | None = None
     wavelength: WavelengthCalibration | None = None
     response: Due | None = None
     probe: OpticalProbe | None = None

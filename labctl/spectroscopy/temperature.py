@@ -1,14 +1,15 @@
-"""What temperature does to the peak: taken out with a band, and learnt on a cool-down.
+"""What temperature does to the peak: taken out with a band, learnt in the run, anchored cold.
 
 The nominal shift is that of the gap of bulk InP after Varshni, Eg(T) = Eg(0) - a T² / (T + b),
 with the parameters of Vurgaftman, Meyer and Ram-Mohan, J. Appl. Phys. 89 (2001) 5815. A dot is
-not bulk, so the nominal scale 1 is trusted to 25 % only until the run has shown its own.
+not bulk, so the nominal scale 1 is trusted to 25 % only until the run has shown its own. A cold
+aliquot in a cuvette ties the 25 °C scale down at the temperature at which it was drawn.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,8 +29,11 @@ LEAST_SPAN_K = 30.0
 PLAUSIBLE_SCALE = (0.4, 1.8)
 LARGEST_CHI2 = 4.0
 SIGMA_FLOOR = 0.02
+UNDECLARED_FLOOR = 0.04
+"""Where nobody vouched that nothing reacts: what thermally driven drift may hide in a ramp."""
 DRIFT_PRIOR_EV = 1.5e-3
 """Drift over a whole cool-down that could hide behind temperature, about 0.4 nm; in the band."""
+AGREE_SD = 3.0
 DRIFT_SD = 4.0
 """A drift in time this many sd from zero is a reaction, and spoils the cool-down."""
 
@@ -58,6 +62,29 @@ class Coefficient:
 
 
 NOMINAL = Coefficient()
+
+
+def combined(first: Coefficient, second: Coefficient) -> Coefficient:
+    """Give what two learnt coefficients say together; where they disagree the second counts.
+
+    A nominal one says nothing beside a learnt one. No band is below the floor of 2 %, as what both
+    leave out (drift, lag of the thermometer) does not average.
+    """
+    if "nominal" in {first.source, second.source}:
+        return first if first.source == "learnt" else second
+    apart = abs(first.scale - second.scale)
+    if apart > AGREE_SD * math.hypot(first.sigma, second.sigma):
+        return replace(second, reason=f"{second.reason}; disagrees with {first.reason}")
+    weights = first.sigma**-2, second.sigma**-2
+    total = sum(weights)
+    return Coefficient(
+        (first.scale * weights[0] + second.scale * weights[1]) / total,
+        max(total**-0.5, SIGMA_FLOOR),
+        "learnt",
+        f"{first.reason} and {second.reason}",
+        first.points + second.points,
+        max(first.span_k, second.span_k),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +118,67 @@ def to_hot(peak_25c_nm: float, temperature_c: float, coefficient: Coefficient = 
     return HC_EV_NM / hot_ev
 
 
+def band_between(
+    first_c: float, second_c: float, peak_nm: float, coefficient: Coefficient = NOMINAL
+) -> float:
+    """Give the sd in nm that the coefficient adds to a shift seen between two temperatures.
+
+    Both peaks share the coefficient, and an anchor: only the step from one to the other is unsure.
+    """
+    step_ev = abs(gap_shift_ev(second_c) - gap_shift_ev(first_c))
+    return step_ev * coefficient.sigma * peak_nm**2 / HC_EV_NM
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A cold aliquot: what stood at `hot_nm` in the flask at `temperature_c` is `cold_nm` at 25 °C.
+
+    `sigma_nm` is the sd of the difference of the two, both readings in it.
+    """
+
+    hot_nm: float
+    temperature_c: float
+    cold_nm: float
+    sigma_nm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Takes hot peaks to 25 °C: by a coefficient, from 25 °C up or from a cold aliquot on.
+
+    Without an anchor the band is that of the coefficient over the whole way from 25 °C. With one it
+    is the anchor's own at the temperature of the anchor, and grows with the way from there.
+    """
+
+    coefficient: Coefficient = NOMINAL
+    anchor: Anchor | None = None
+
+    def to_25c(self, peak_nm: float, temperature_c: float) -> Corrected:
+        """Move a peak measured at `temperature_c` to 25 °C; NaN in, NaN out."""
+        plain = to_25c(peak_nm, temperature_c, self.coefficient)
+        if self.anchor is None:
+            return plain
+        anchor = self.anchor
+        there = to_25c(anchor.hot_nm, anchor.temperature_c, self.coefficient)
+        offset_ev = HC_EV_NM / anchor.cold_nm - HC_EV_NM / there.peak_nm
+        cold_nm = HC_EV_NM / (HC_EV_NM / plain.peak_nm + offset_ev)
+        way_nm = band_between(anchor.temperature_c, temperature_c, cold_nm, self.coefficient)
+        return Corrected(cold_nm, math.hypot(anchor.sigma_nm, way_nm))
+
+
 class CoefficientLearner:
-    """Learns this sample's own coefficient while it cools with no reaction going on.
+    """Learns this sample's own coefficient while temperature moves and nothing reacts.
 
     A reaction shows as a drift that temperature does not explain; then, and when the span or the
     points are too few, `result` keeps the nominal value with its wide band and says why.
+    `learnt_from` says where the peaks come from, `floor` is the least sd that is claimed.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, learnt_from: str = "cool-down of this run", floor: float = SIGMA_FLOOR
+    ) -> None:
+        self._learnt_from = learnt_from
+        self._floor = floor
         self._rows: list[tuple[float, float, float, float]] = []
 
     def add(self, t_s: float, temperature_c: float, peak_nm: float, sigma_nm: float) -> None:
@@ -115,7 +195,7 @@ class CoefficientLearner:
         time_s, temperature_c, peak_nm, sigma_nm = np.array(self._rows).T
         span_k = float(np.ptp(temperature_c))
         if span_k < LEAST_SPAN_K:
-            return self._kept(f"only {span_k:.0f} K of cooling, {LEAST_SPAN_K:.0f} are needed", 0.0)
+            return self._kept(f"only {span_k:.0f} K of span, {LEAST_SPAN_K:.0f} are needed", 0.0)
         energy_ev = HC_EV_NM / peak_nm
         weight = peak_nm**2 / (HC_EV_NM * sigma_nm)
         shift_ev = np.array([gap_shift_ev(c) for c in temperature_c])
@@ -133,8 +213,8 @@ class CoefficientLearner:
             return self._kept(f"{scale:.2f} times bulk InP is not plausible", span_k)
         if sigma > NOMINAL_SD:
             return self._kept(f"known to {sigma:.0%} only", span_k)
-        band = math.hypot(sigma, SIGMA_FLOOR)
-        return Coefficient(scale, band, "learnt", "cool-down of this run", count, span_k)
+        band = math.hypot(sigma, self._floor)
+        return Coefficient(scale, band, "learnt", self._learnt_from, count, span_k)
 
     def _kept(self, reason: str, span_k: float) -> Coefficient:
         return Coefficient(reason=reason, points=len(self._rows), span_k=span_k)

@@ -13,7 +13,11 @@ from labctl.units import show
 
 
 class Aliquot(Step):
-    """Draw an aliquot; the ledger shrinks by it."""
+    """Draw an aliquot; the ledger shrinks by it.
+
+    Beside a spectrometer in the loop, a label that begins with `anchor` ties the 25 °C scale of the
+    peak to the aliquot's cuvette spectrum.
+    """
 
     verb: ClassVar[str] = "aliquot"
     resume: ClassVar[Resume] = Resume.ASK

@@ -74,7 +74,7 @@ class Ended:
     def __init__(self, outcome, reason, interrupted, directory, world, trace, end_ns):
         self.outcome, self.reason, self.interrupted = outcome, reason, interrupted
         self.world, self.trace = world, trace
-        self.truth = world.truth(end_ns)
+        self.truth, self.product = world.truth(end_ns), world.product(end_ns)
         self.directory = directory
         with open_run(directory) as run:
             self.meta, self.steps, self.doses = run.meta, run.steps, run.doses

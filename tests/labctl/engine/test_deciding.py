@@ -14,7 +14,7 @@ from labctl.clock import NS, VirtualClock
 from labctl.engine.deciding import Decision, Level, Sighting
 from labctl.engine.elapsed import Elapsed, Progress
 from labctl.loop import VirtualLoop
-from labctl.spectroscopy.temperature import NOMINAL
+from labctl.spectroscopy.temperature import NOMINAL, band_between
 
 BEFORE_NM, RISE_NM, TAU_S = 566.0, 14.5, 300.0
 SATURATED = Criterion("saturated", "peak", 5400.0, "before", settings={"min_plateau_s": 300.0})
@@ -270,3 +270,21 @@ def test_aliquots_measured_cold_need_no_temperature_in_the_flask(watched):
         if watch.see(cold_nm, 0.03, 25.0, raw_nm=cold_nm, every_s=300):
             break
     assert watch.decision.close().state == "saturated"
+
+
+@pytest.mark.parametrize("level_c", [120.0, 249.0])
+def test_what_counts_is_the_band_of_the_way_from_the_baseline(watched, level_c):
+    watch = watched()
+    watch.tracking.levels["before"] = Level(BEFORE_NM, 0.05, 2.5, 1.0, level_c)
+    watch.see(BEFORE_NM, temperature_c=250.0)
+    later = Decision(watch.decision._run, watch.tracking, SATURATED)
+    noise = random.Random(3)
+    for t_s in range(0, 600, 10):
+        watch.loop._now_ns += 10 * NS
+        peak_nm = grown(t_s) + noise.gauss(0, 0.05)
+        seen = Sighting(watch.loop._now_ns, peak_nm + 21, peak_nm, 0.05, 2.5, 250.0, True)
+        watch.tracking.sightings.append(seen)
+        later.look()
+    later.close()
+    band_nm = band_between(level_c, 250.0, BEFORE_NM)
+    assert watch.record.ended[-1]["shift_sd_nm"] == pytest.approx(band_nm, rel=0.15, abs=0.1)

@@ -132,3 +132,27 @@ def test_mistakes_in_several_devices_are_told_at_once():
 def test_a_persons_manifold_has_no_list_of_valves():
     text = (ROOT / "rigs/manual.yaml").read_text(encoding="utf-8")
     assert rig_of(compose(text.replace("gates: [vac_fine]", "gates: [tap_3]"))).model.interlocks
+
+
+def test_a_spectrometer_says_its_stray_light_noise_and_linearity():
+    said = "stray: 0.1 %, electrons_per_count: 2.5, read_noise: 9, "
+    said += "linearity: {coefficients: [0.98, 1.5e-6, -1.2e-11], up_to: 60000, by: YK}, boxcar: 0"
+    entry = rig_of(compose(TEXT.replace("boxcar: 0", said), "rig.yaml")).model.devices["uvvis"]
+    assert entry.stray == pytest.approx(1e-3)
+    assert (entry.electrons_per_count, entry.read_noise) == (2.5, 9.0)
+    curve = entry.linearity.curve()
+    assert curve.coefficients == (0.98, 1.5e-6, -1.2e-11)
+    assert curve.linear(0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ("linearity: {coefficients: [0.5], up_to: 60000}", "schema.linearity"),
+        ("linearity: {coefficients: [1.0, 1.0e-4], up_to: 60000}", "schema.linearity"),
+    ],
+)
+def test_senseless_linearity_is_found_where_it_stands(said, rule):
+    (finding,) = findings(TEXT.replace("boxcar: 0", f"boxcar: 0, {said}"))
+    assert finding.rule == rule
+    assert (finding.line, finding.column) != (1, 1)
