@@ -29,20 +29,35 @@ NO_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a spectrum a fit sees, in bins: energy (eV), absorbance, sigma, all (n,)."""
+class Pixels:
+    """One spectrum, arrays (n,): energy (eV, descending), absorbance, sigma (AU), fit for use."""
 
     energy_ev: Floats
     absorbance: Floats
     sigma: Floats
+    good: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a spectrum a fit sees, in bins: energy (eV), absorbance, sigma, all (n,).
+
+    Each bin is the weighted mean of `size` pixels.
+    """
+
+    energy_ev: Floats
+    absorbance: Floats
+    sigma: Floats
+    size: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """Centre, half-width at half maximum and their sds in eV; height and its sd in AU.
 
-    `chi2` is reduced; `residual` (n,) is in units of sigma; `converged` is False where the steps
-    did not settle or left the window.
+    `chi2` is reduced; `residual` (n,) is in units of sigma; `influence` (n,) is by how much the
+    centre (eV) moves with each residual; `columns` (n, 7) span what the model can take up, in
+    units of sigma; `converged` is False where the steps did not settle or left the window.
     """
 
     centre_ev: float
@@ -53,36 +68,39 @@ class Fit:
     height_sd_au: float
     chi2: float
     residual: Floats
+    influence: Floats
+    columns: Floats
     converged: bool
 
 
 def cut(
-    energy_ev: Floats,
-    absorbance: Floats,
-    sigma: Floats,
-    good: NDArray[np.bool_],
+    pixels: Pixels,
     span_ev: tuple[float, float],
+    reach_hwhm: tuple[float, float] = (RED_HWHM, BLUE_HWHM),
 ) -> Window | None:
     """Cut the surroundings of a peak out of a spectrum, binned; `span_ev` is centre and hwhm.
 
     Bins are a sixteenth of a half-width, which a feature of this width cannot tell from pixels.
-    `energy_ev` descends (wavelengths ascend). None where too few pixels are good.
+    `reach_hwhm` is to the red and to the blue. None where too few pixels lie there.
     """
-    centre, hwhm = span_ev
-    first = int(np.searchsorted(-energy_ev, -(centre + BLUE_HWHM * hwhm)))
-    last = int(np.searchsorted(-energy_ev, -(centre - RED_HWHM * hwhm)))
+    (centre, hwhm), (red, blue) = span_ev, reach_hwhm
+    ends = (-(centre + blue * hwhm), -(centre - red * hwhm))
+    first, last = np.searchsorted(-pixels.energy_ev, ends).tolist()
     if last - first < FEWEST_PIXELS:
         return None
-    pitch = float(energy_ev[first] - energy_ev[last - 1]) / (last - first)
+    pitch = float(pixels.energy_ev[first] - pixels.energy_ev[last - 1]) / (last - first)
     size = max(1, int(hwhm / BIN_PER_HWHM / pitch))
     count = (last - first) // size
-    part = slice(first, first + count * size)
-    weight = np.where(good[part], 1.0 / sigma[part] ** 2, NO_WEIGHT).reshape(count, size)
-    total = weight.sum(axis=1)
-    value = np.where(good[part], absorbance[part], 0.0)
-    mean = (weight * value.reshape(count, size)).sum(axis=1) / total
-    middle = (weight * energy_ev[part].reshape(count, size)).sum(axis=1) / total
-    return Window(middle, mean, 1.0 / np.sqrt(total))
+    part, shape = slice(first, first + count * size), (count, size)
+    energy, value, good = pixels.energy_ev[part], pixels.absorbance[part], pixels.good[part]
+    weight = pixels.sigma[part] ** -2.0
+    if not good.all():
+        weight, value = np.where(good, weight, NO_WEIGHT), np.where(good, value, 0.0)
+    ones = np.ones(size)
+    total = weight.reshape(shape) @ ones
+    mean = ((weight * value).reshape(shape) @ ones) / total
+    middle = ((weight * energy).reshape(shape) @ ones) / total
+    return Window(middle, mean, total**-0.5, size)
 
 
 def fit(window: Window, centre_ev: float, hwhm_ev: float, steps: int = 30) -> Fit:
@@ -126,6 +144,14 @@ class _State:
         normal[0, 0] *= 1.0 + damping
         normal[1, 1] *= 1.0 + damping
         return _solve2(normal, self.jacobian.T @ self.residual)
+
+    def influence(self) -> Floats:
+        """Give the row of the pseudo-inverse that belongs to the centre, (n,)."""
+        (a, b), (_, d) = (self.jacobian.T @ self.jacobian).tolist()
+        determinant = a * d - b * b
+        if not determinant > 0.0:
+            return np.full(self.residual.size, math.nan)
+        return np.asarray(self.jacobian @ np.array([d / determinant, -b / determinant]))
 
     def sds(self) -> tuple[float, float]:
         (a, b), (_, d) = (self.jacobian.T @ self.jacobian).tolist()
@@ -185,6 +211,8 @@ class _Model:
             self._height_sd(state.columns, state.height_au),
             state.cost / freedom,
             state.residual,
+            state.influence(),
+            np.concatenate((self._background, state.columns), axis=1),
             converged and inside and math.isfinite(centre_sd),
         )
 
