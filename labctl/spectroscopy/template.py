@@ -30,8 +30,10 @@ STEPS = 6
 LINEAR_HWHM = 0.03
 """A move below this is small enough for the derivatives taken where it began."""
 LARGEST_MOVE_HWHM = 0.5
-WIDENING_PER_FRAME = (1.0e-3, 0.5e-3)
-"""How much the relative width may change per frame (sd): by all states, by the 1S alone."""
+WIDENING_PER_FRAME = (3e-4, 1.5e-4)
+WIDENING_PER_HWHM = (0.1, 0.05)
+"""How much the relative width may change (sd), by all states and by the 1S alone: per frame in any
+case, and per half-width that the peak moved, for it is movement that broadens."""
 BLUR = 1.0 / SD_TO_HWHM**2
 SHIFT, SCALE, WIDENING = 0, 1, slice(2, 4)
 """Places in a solution; offset, slope and turbidity follow."""
@@ -55,6 +57,7 @@ class State:
     """
 
     shift_ev: float = 0.0
+    moved_ev: float = 0.0
     scale: float = 1.0
     widening: Floats = field(default_factory=lambda: np.zeros(2))
     spread: Floats = field(default_factory=lambda: np.zeros((2, 2)))
@@ -132,7 +135,9 @@ def read(shape: Shape, pixels: Pixels, start: State, noise: float) -> Sight | No
     `noise` is the variance of the noise over the reported one; it weighs the frame against what
     is known of the broadening.
     """
-    known = start.spread + np.diag(np.square(WIDENING_PER_FRAME))
+    moved = start.moved_ev / shape.bell.hwhm_ev
+    drift = np.square(WIDENING_PER_FRAME) + np.square(np.multiply(WIDENING_PER_HWHM, moved))
+    known = start.spread + np.diag(drift)
     prior = np.linalg.inv(known) * noise / start.scale**2
     shift = start.shift_ev
     for _ in range(STEPS):
@@ -176,9 +181,11 @@ def _solve(
     if not 0.0 < scale < math.inf or x.size <= solution.size:
         return None
     to_ev = bell.hwhm_ev / scale
+    now_ev = shift_ev + float(solution[SHIFT]) * to_ev
     return Sight(
         State(
-            shift_ev + float(solution[SHIFT]) * to_ev,
+            now_ev,
+            now_ev - start.shift_ev,
             scale,
             start.widening + solution[WIDENING] / scale,
             np.asarray(spread[WIDENING, WIDENING] / scale**2),
