@@ -10,6 +10,7 @@ seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +52,17 @@ class FrameNoise:
             return math.nan
         return _mean_square(_difference(residual, self._last)) / self.variance
 
-    def learn(self, residual: Floats, columns: Floats, size: int) -> None:
+    def learn(self, residual: Floats, rows: Sequence[Floats], size: int) -> None:
         """Take in a good frame's residuals (n,) in units of sigma.
 
-        `columns` (n, p) span what the fit took out, `size` is the number of pixels per bin.
+        `rows` (p, n) span what the fit took out, in any number of parts; `size` is pixels per bin.
         """
         last, self._last = self._last, residual
         if last is None:
             return
         rest = _difference(residual, last)
         if self._expected is None or not self._expected.suits(rest.size, size):
-            self._expected = _Expected(columns[: rest.size], size)
+            self._expected = _Expected(np.concatenate(rows)[:, : rest.size].T, size)
             self._sums, self._count = np.zeros(LAGS + 1), 0.0
         keep = 1.0 - 1.0 / MEMORY_FRAMES
         seen = _lag_sums(rest, LAGS) / rest.size
@@ -91,9 +92,9 @@ class _Expected:
         self._bins, self._size = columns.shape[0], size
         taken, _ = np.linalg.qr(columns)
         self._correlations = [_correlation(box, size, self._bins) for box in BOXES]
-        self._products = np.array(
-            [_left(_covariance(c, taken.shape[0]), taken) for c in self._correlations]
-        )
+        left = [_left(_covariance(c, self._bins), taken) for c in self._correlations]
+        products = np.array(left)
+        self._variances, self._shapes = products[:, 0], products[:, 1:] / products[:, :1]
 
     def suits(self, bins: int, size: int) -> bool:
         return size == self._size and abs(bins - self._bins) <= 0.1 * self._bins
@@ -102,9 +103,9 @@ class _Expected:
         """Give the variance against the reported one and the correlations of the likeliest."""
         if not seen[0] > 0.0:
             return 1.0, np.ones(1)
-        shape = self._products[:, 1:] / self._products[:, :1]
-        best = int(np.argmin(((shape - seen[1:] / seen[0]) ** 2).sum(axis=1)))
-        return float(seen[0]) / float(self._products[best, 0]), self._correlations[best]
+        off = self._shapes - seen[1:] / seen[0]
+        best = int(np.argmin(np.einsum("ij,ij->i", off, off)))
+        return float(seen[0]) / float(self._variances[best]), self._correlations[best]
 
 
 def _left(covariance: Floats, taken: Floats) -> Floats:
@@ -137,4 +138,5 @@ def _mean_square(values: Floats) -> float:
 
 
 def _lag_sums(values: Floats, lags: int) -> Floats:
-    return np.array([values[k:] @ values[: values.size - k] for k in range(lags + 1)])
+    middle = values.size - 1
+    return np.correlate(values, values, "full")[middle : middle + lags + 1]

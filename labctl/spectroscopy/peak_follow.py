@@ -97,7 +97,7 @@ class Follower:
     def accept(self, sight: Sight) -> None:
         """Go on from a frame that was found good."""
         noise = self._noise
-        noise.learn(sight.residual, sight.columns, sight.window.size)
+        noise.learn(sight.residual, (sight.rows,), sight.window.size)
         self._state = replace(sight.state, spread=sight.state.spread * noise.variance)
         self._seen.append(_Seen(sight.window, self._state))
         self._since += 1

@@ -31,7 +31,7 @@ class LocalEstimator:
     def learn(self, found: Fit, window: Window) -> None:
         """Start the next frame from here, and take its residuals for noise."""
         self.last = found
-        self._noise.learn(found.residual, found.columns, window.size)
+        self._noise.learn(found.residual, found.rows, window.size)
 
     def sd_ev(self, found: Fit) -> float:
         """Give the calibrated standard deviation of a fit's centre."""

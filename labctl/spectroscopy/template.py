@@ -68,7 +68,7 @@ class Sight:
     """What one frame says: its state, and how well it fits.
 
     The sds are plain, as if the reported sigma were true. `residual`, `influence` (n,) and
-    `columns` (n, 7) as in Fit.
+    `rows` (7, n) as in Fit.
     """
 
     state: State
@@ -77,7 +77,7 @@ class Sight:
     chi2: float
     residual: Floats
     influence: Floats
-    columns: Floats
+    rows: Floats
     window: Window
 
 
@@ -138,7 +138,7 @@ def read(shape: Shape, pixels: Pixels, start: State, noise: float) -> Sight | No
     moved = start.moved_ev / shape.bell.hwhm_ev
     drift = np.square(WIDENING_PER_FRAME) + np.square(np.multiply(WIDENING_PER_HWHM, moved))
     known = start.spread + np.diag(drift)
-    prior = np.linalg.inv(known) * noise / start.scale**2
+    prior = np.asarray(np.linalg.inv(known) * noise / start.scale**2, np.float64)
     shift = start.shift_ev
     for _ in range(STEPS):
         window = around(pixels, shape.bell, shift)
@@ -195,7 +195,7 @@ def _solve(
         float(residual @ residual) / (x.size - solution.size),
         residual,
         (inverse[SHIFT] @ rows) * (size[SHIFT] * to_ev),
-        rows.T,
+        rows,
         window,
     )
 
