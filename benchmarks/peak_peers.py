@@ -1,4 +1,4 @@
-"""What others use for the place of a peak: least squares by lmfit, derivatives, the highest point."""
+"""What others use for the place of a peak: lmfit, second derivatives, the highest point."""
 
 from __future__ import annotations
 

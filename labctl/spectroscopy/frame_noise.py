@@ -46,9 +46,9 @@ class FrameNoise:
     def departure(self, residual: Floats) -> float:
         """Give the mean square of a frame's residuals (n,) less the last ones, 1 for good noise.
 
-        NaN before the first frame.
+        NaN as long as the noise is not known, or after a gap.
         """
-        if self._last is None:
+        if self._last is None or not self.known:
             return math.nan
         return _mean_square(_difference(residual, self._last)) / self.variance
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from statistics import median
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.spectroscopy import peak_seed
 from labctl.spectroscopy.absorbance import PixelFlag
 from labctl.spectroscopy.peak_estimate import (
     PeakEstimate,
@@ -29,7 +30,7 @@ from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 from labctl.spectroscopy.peak_follow import Follower, Learner
 from labctl.spectroscopy.peak_local import LocalEstimator
 from labctl.spectroscopy.temperature import HC_EV_NM
-from labctl.spectroscopy.template import Bell, around
+from labctl.spectroscopy.template import Bell, Sight, around
 from labctl.spectroscopy.track_noise import TrackNoise
 
 __all__ = ["PeakEstimate", "PeakTracker"]
@@ -42,8 +43,11 @@ LARGEST_SIGMA_NM = 5.0
 JUMP_SD = 6.0
 JUMP_NM = 1.0
 JUMPS = 3
-MISFIT = 4.0
-"""Residuals that changed by this many times the usual are a bubble or a lamp, not the sample."""
+SAME_PLACE = 3.0
+MISFIT, MISFIT_OF_TEMPLATE = 4.0, 2.0
+"""Residuals that changed by this many times the noise are a bubble or a lamp, not the sample."""
+SURPRISE = 30.0
+"""So is a broadening this unlikely (chi² of 2) after the frame before."""
 REACH_HWHM = 2.0
 BAD_PART = 0.02
 LOST_FRAMES = 5
@@ -55,14 +59,24 @@ MODEL_ERROR_HWHM = (0.03, 0.06)
 class _Place:
     """Where one frame has the 1S, however it was found: sds calibrated, `window` past the valley.
 
-    `departure` is by how much the residuals differ from the last ones.
+    `misfit` is above 1 where the residuals are not those of the frames before; NaN: not known.
+    `residual` is in units of the noise.
     """
 
     bell: Bell
     sd_ev: float
     absolute_sd_ev: float
-    departure: float
+    misfit: float
+    residual: Floats
     window: Window | None
+
+    @property
+    def peak_nm(self) -> float:
+        return _nm(self.bell.centre_ev)
+
+    @property
+    def sigma_nm(self) -> float:
+        return self.sd_ev * HC_EV_NM / self.bell.centre_ev**2
 
 
 class PeakTracker:
@@ -105,20 +119,30 @@ class PeakTracker:
         wrong = _fatal(pixels, marked, follower.bell())
         if wrong:
             return self._lose(wrong)
-        sight = follower.read(pixels)
+        sight = follower.read(pixels) or self._found_anew(pixels, follower)
         if sight is None or follower.significance(sight) < SIGNIFICANT:
             return self._astray(follower)
         sd_ev = follower.sd_ev(sight)
         absolute = math.hypot(sd_ev, follower.anchor_sd_ev)
         bell = follower.bell(sight)
-        place = _Place(bell, sd_ev, absolute, follower.departure(sight), sight.window)
+        departure, surprise = follower.departure(sight), follower.surprise(sight)
+        misfit = max(departure / MISFIT_OF_TEMPLATE, surprise / SURPRISE)
+        residual = follower.in_noise(sight)
+        place = _Place(bell, sd_ev, absolute, misfit, residual, sight.window)
         flags = self._gates.judge(place)
+        if flags and self._gates.settled:
+            if "misfit" in flags:
+                self._begin(_nm(bell.centre_ev))
+                return None
+            flags = self._gates.take(place)
         if not flags:
             follower.accept(sight)
-        elif self._gates.settled:
-            self._begin(_nm(bell.centre_ev))
-            return None
         return self._told(place, flags)
+
+    def _found_anew(self, pixels: Pixels, follower: Follower) -> Sight | None:
+        """Look for a peak that has moved further than the template reaches."""
+        found, _ = peak_seed.cold(pixels, self._gates.last_nm or _nm(follower.bell().centre_ev))
+        return follower.read(pixels, found.centre_ev) if found else None
 
     def _astray(self, follower: Follower) -> PeakEstimate | None:
         """Give a frame up to which the template does not lead; None once a new start is due."""
@@ -131,8 +155,8 @@ class PeakTracker:
 
     def _fitted(self, pixels: Pixels, marked: Flags) -> PeakEstimate:
         """Fit the frame with no template: the first frames, aliquots, a new start."""
-        known, (found, window) = self._local.last, self._local.look(pixels)
-        if found is None or window is None:
+        known, found = self._local.last, self._local.look(pixels)
+        if found is None:
             return self._lose(_why_nothing(pixels, marked, known))
         bell = Bell(found.centre_ev, found.hwhm_ev, found.height_au)
         wrong = _fatal(pixels, marked, bell) or _unsound(found)
@@ -140,27 +164,28 @@ class PeakTracker:
             return self._lose(wrong)
         sd_ev = self._local.sd_ev(found)
         whole = around(pixels, bell, 0.0)
-        place = _Place(bell, sd_ev, sd_ev, self._local.departure(found), whole)
+        misfit = self._local.departure(found) / MISFIT
+        place = _Place(bell, sd_ev, sd_ev, misfit, self._local.in_noise(found), whole)
         flags = self._gates.judge(place)
         if flags and self._gates.settled:
             self._begin(_nm(bell.centre_ev))
             flags = self._gates.judge(place)
         if not flags:
-            self._local.learn(found, window)
+            self._local.learn(found)
             self._follower = self._learner.collect(pixels, found, sd_ev)
         return self._told(place, flags)
 
     def _told(self, place: _Place, flags: tuple[str, ...]) -> PeakEstimate:
         self._lost = 0
         bell, to_nm = place.bell, HC_EV_NM / place.bell.centre_ev**2
-        sigma_nm = place.sd_ev * to_nm * self._gates.noise.factor()
+        sigma_nm = place.sigma_nm * self._gates.noise.factor()
         if not sigma_nm <= LARGEST_SIGMA_NM:
             flags = (*flags, "imprecise")
         seen = landmarks(place.window, bell.centre_ev, bell.hwhm_ev)
         share = MODEL_ERROR_HWHM[math.isnan(seen.local_maximum_nm)]
         hwhm_nm = bell.hwhm_ev * to_nm
         return PeakEstimate(
-            _nm(bell.centre_ev),
+            place.peak_nm,
             sigma_nm,
             "UNCERTAIN" if flags else "GOOD",
             flags,
@@ -185,54 +210,70 @@ class PeakTracker:
 class _Gates:
     """Keeps odd frames out: residuals unlike the last ones, peaks that jump.
 
-    `settled` turns True when the same new place has been seen three times over: that is where the
-    peak is now.
+    `settled` turns True when three odd frames in a row agree with each other in place and shape:
+    that is what the sample is now.
     """
 
     def __init__(self) -> None:
         self.noise = TrackNoise()
         self.settled = False
-        self._departures: deque[float] = deque(maxlen=30)
         self._track: deque[float] = deque(maxlen=2)
-        self._odd: list[float] = []
+        self._seen: deque[float] = deque(maxlen=2)
+        self._odd: deque[_Place] = deque(maxlen=JUMPS)
 
     def judge(self, place: _Place) -> tuple[str, ...]:
         """Name what is odd about a frame, or take it in and give ()."""
-        peak_nm = _nm(place.bell.centre_ev)
-        sigma_nm = place.sd_ev * HC_EV_NM / place.bell.centre_ev**2
-        usual = median(self._departures) if len(self._departures) >= JUMPS else math.inf
-        flags: list[str] = []
-        if place.departure > MISFIT * max(usual, 1.0):
-            flags.append("misfit")
+        peak_nm, sigma_nm = place.peak_nm, place.sigma_nm
         limit = max(JUMP_NM, JUMP_SD * sigma_nm * self.noise.factor())
+        misfit = place.misfit > 1.0
         step = self._step(peak_nm)
-        if step > limit:
-            flags.append("jump")
-        if flags:
-            self._odd = [*self._odd, peak_nm][-JUMPS:]
-            spread = max(self._odd) - min(self._odd)
-            self.settled = len(self._odd) == JUMPS and spread <= max(limit, step)
-            return tuple(flags)
+        self._seen.append(peak_nm)
+        if not misfit and step <= limit:
+            return self.take(place)
+        self._odd.append(place)
+        pairs = list(pairwise(self._odd))
+        self.settled = len(pairs) == JUMPS - 1 and all(_alike(a, b, limit) for a, b in pairs)
+        return (*(("misfit",) if misfit else ()), *(("jump",) if step > limit else ()))
+
+    def take(self, place: _Place) -> tuple[str, ...]:
+        """Take a frame in; nothing is odd about it."""
         self._odd.clear()
-        self._track.append(peak_nm)
-        self.noise.learn(peak_nm, sigma_nm)
-        if math.isfinite(place.departure):
-            self._departures.append(place.departure)
+        self.settled = False
+        self._track.append(place.peak_nm)
+        self.noise.learn(place.peak_nm, place.sigma_nm)
         return ()
+
+    @property
+    def last_nm(self) -> float | None:
+        """Where the peak was last seen, be it odd."""
+        return self._seen[-1] if self._seen else None
 
     def interrupt(self) -> None:
         """Take nothing for a trend across a gap."""
         self._odd.clear()
+        self._seen.clear()
         while len(self._track) > 1:
             self._track.popleft()
 
     def _step(self, peak_nm: float) -> float:
-        """Give the distance (nm) from the last place or from where the last two lead."""
+        """Give the distance (nm) from the last place, or from where the last two lead."""
         if not self._track:
             return 0.0
-        first, last = self._track[0], self._track[-1]
-        ahead = last + (last - first)
-        return min(abs(peak_nm - last), abs(peak_nm - ahead))
+        last = self._track[-1]
+        expected = [last, 2.0 * last - self._track[0]]
+        if len(self._seen) == 2:
+            before, now = self._seen
+            # Odd frames may lead on, but the same odd place twice is no trend.
+            expected.append(2.0 * now - before if now != before else last)
+        return min(abs(peak_nm - e) for e in expected)
+
+
+def _alike(one: _Place, other: _Place, limit_nm: float) -> bool:
+    """Tell whether two odd frames show the same thing, or one that moves on steadily."""
+    size = min(one.residual.size, other.residual.size)
+    change = one.residual[:size] - other.residual[:size]
+    near = abs(one.peak_nm - other.peak_nm) <= SAME_PLACE * limit_nm
+    return near and float(change @ change) <= 2.0 * MISFIT * size
 
 
 def _nm(energy_ev: float) -> float:

@@ -42,13 +42,14 @@ class Pixels:
 class Window:
     """The part of a spectrum a fit sees, in bins: energy (eV), absorbance, sigma, all (n,).
 
-    Each bin is the weighted mean of `size` pixels.
+    Each bin is the weighted mean of `size` pixels; the first of all is pixel `first`.
     """
 
     energy_ev: Floats
     absorbance: Floats
     sigma: Floats
     size: int = 1
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def cut(
     total = weight.reshape(shape) @ ones
     mean = ((weight * value).reshape(shape) @ ones) / total
     middle = ((weight * energy).reshape(shape) @ ones) / total
-    return Window(middle, mean, total**-0.5, size)
+    return Window(middle, mean, total**-0.5, size, first)
 
 
 def fit(window: Window, centre_ev: float, hwhm_ev: float, steps: int = 30) -> Fit:

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.spectroscopy.frame_noise import FrameNoise
 from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 from labctl.spectroscopy.template import Bell, Shape, Sight, State, around, learn, read
+
+Floats = NDArray[np.float64]
 
 LEARN_FRAMES = 10
 LARGEST_WIDENING = 0.15
@@ -90,15 +93,22 @@ class Follower:
         for sight in first:
             self.accept(sight)
 
-    def read(self, pixels: Pixels) -> Sight | None:
-        """Read a frame, or give None where the template does not lead to a shift."""
-        return read(self._shape, pixels, self._state, self._noise.variance)
+    def read(self, pixels: Pixels, from_ev: float | None = None) -> Sight | None:
+        """Read a frame, from where the peak last stood or from a centre; None if that fails."""
+        state = self._state
+        if from_ev is not None:
+            state = replace(state, shift_ev=from_ev - self._shape.bell.centre_ev)
+        return read(self._shape, pixels, state, self._noise.variance)
 
     def accept(self, sight: Sight) -> None:
         """Go on from a frame that was found good."""
         noise = self._noise
         noise.learn(sight.residual, (sight.rows,), sight.window.size)
-        self._state = replace(sight.state, spread=sight.state.spread * noise.variance)
+        self._state = replace(
+            sight.state,
+            moved_ev=sight.state.shift_ev - self._state.shift_ev,
+            spread=sight.state.spread * noise.variance,
+        )
         self._seen.append(_Seen(sight.window, self._state))
         self._since += 1
         if self._since >= LEARN_FRAMES and self._is_worn(sight):
@@ -107,6 +117,14 @@ class Follower:
     def departure(self, sight: Sight) -> float:
         """Give by how much the residuals differ from the last ones, 1 for noise; NaN at first."""
         return self._noise.departure(sight.residual)
+
+    def in_noise(self, sight: Sight) -> Floats:
+        """Give the residuals (n,) in units of the noise as it is known."""
+        return np.asarray(sight.residual / math.sqrt(self._noise.variance))
+
+    def surprise(self, sight: Sight) -> float:
+        """Give how unlikely the change of the widths is, as a chi² of two degrees of freedom."""
+        return sight.surprise / self._noise.variance
 
     def bell(self, sight: Sight | None = None) -> Bell:
         """Give the 1S component as a frame shows it, or as it last was."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
 from labctl.spectroscopy import peak_seed
 from labctl.spectroscopy.frame_noise import FrameNoise
-from labctl.spectroscopy.peak_fit import Fit, Pixels, Window, cut, fit
+from labctl.spectroscopy.peak_fit import Fit, Pixels, cut, fit
+from labctl.spectroscopy.peak_linear import Linear
+
+Floats = NDArray[np.float64]
 
 WARM_STEPS = 8
 
@@ -18,20 +26,32 @@ class LocalEstimator:
     def __init__(self, near_nm: float | None = None) -> None:
         self._near_nm = near_nm
         self._noise = FrameNoise()
+        self._linear: Linear | None = None
+        self._size = 1
         self.last: Fit | None = None
 
-    def look(self, pixels: Pixels) -> tuple[Fit | None, Window | None]:
-        """Fit one frame; the fit need not be sound. Nothing is remembered."""
+    def look(self, pixels: Pixels) -> Fit | None:
+        """Fit one frame, or give None; the fit need not be sound. No sample is remembered."""
+        found = self._linear.read(pixels) if self._linear else None
+        if found:
+            return found
+        self._linear, window = None, None
         if self.last is None:
-            return peak_seed.cold(pixels, self._near_nm)
-        span = (self.last.centre_ev, self.last.hwhm_ev)
-        window = cut(pixels, span)
-        return (None, None) if window is None else (fit(window, *span, steps=WARM_STEPS), window)
+            found, window = peak_seed.cold(pixels, self._near_nm)
+        else:
+            span = (self.last.centre_ev, self.last.hwhm_ev)
+            window = cut(pixels, span)
+            found = fit(window, *span, steps=WARM_STEPS) if window else None
+        if found and window:
+            self._size = window.size
+            if found.converged and pixels.good.all():
+                self._linear = Linear(pixels, window, found)
+        return found
 
-    def learn(self, found: Fit, window: Window) -> None:
+    def learn(self, found: Fit) -> None:
         """Start the next frame from here, and take its residuals for noise."""
         self.last = found
-        self._noise.learn(found.residual, found.rows, window.size)
+        self._noise.learn(found.residual, found.rows, self._size)
 
     def sd_ev(self, found: Fit) -> float:
         """Give the calibrated standard deviation of a fit's centre."""
@@ -40,3 +60,7 @@ class LocalEstimator:
     def departure(self, found: Fit) -> float:
         """Give by how much the residuals differ from the last ones, 1 for noise; NaN at first."""
         return self._noise.departure(found.residual)
+
+    def in_noise(self, found: Fit) -> Floats:
+        """Give the residuals (n,) in units of the noise as it is known."""
+        return np.asarray(found.residual / math.sqrt(self._noise.variance))

@@ -52,8 +52,8 @@ class Bell:
 class State:
     """Where a sample stands against its template, taken from frame to frame.
 
-    `widening` (2,) is the relative growth of the width, by all states and by the 1S alone, and
-    `spread` (2, 2) its covariance.
+    `moved_ev` is by how much the shift has changed since the frame before; `widening` (2,) the
+    relative growth of the width, by all states and by the 1S alone; `spread` (2, 2) its covariance.
     """
 
     shift_ev: float = 0.0
@@ -74,6 +74,7 @@ class Sight:
     state: State
     shift_sd_ev: float
     scale_sd: float
+    surprise: float
     chi2: float
     residual: Floats
     influence: Floats
@@ -185,13 +186,14 @@ def _solve(
     return Sight(
         State(
             now_ev,
-            now_ev - start.shift_ev,
+            start.moved_ev,
             scale,
             start.widening + solution[WIDENING] / scale,
             np.asarray(spread[WIDENING, WIDENING] / scale**2),
         ),
         math.sqrt(max(float(spread[SHIFT, SHIFT]), 0.0)) * to_ev,
         math.sqrt(max(float(spread[SCALE, SCALE]), 0.0)),
+        float(solution[WIDENING] @ prior @ solution[WIDENING]),
         float(residual @ residual) / (x.size - solution.size),
         residual,
         (inverse[SHIFT] @ rows) * (size[SHIFT] * to_ev),

@@ -1,0 +1,71 @@
+"""The local fit of a frame that looks like the one before, as one matrix times its absorbances.
+
+Near a solution the fit is linear in the data, and its matrix can be kept as long as pixels, noise
+and peak stay where they were. What the curvature would add is kept below a twentieth of the sd.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
+
+Floats = NDArray[np.float64]
+
+CURVATURE = 0.05
+SIGMA_CHANGE = 0.1
+
+
+class Linear:
+    """A fit of a window turned into a matrix, for the frames that follow."""
+
+    def __init__(self, pixels: Pixels, window: Window, found: Fit) -> None:
+        count, size = window.energy_ev.size, window.size
+        self._part = slice(window.first, window.first + count * size)
+        self._shape = (count, size)
+        sigma = pixels.sigma[self._part]
+        self._sigma_sum = float(sigma.sum())
+        self._root = 1.0 / window.sigma
+        # The mean over a bin by the weights of its pixels, times the root of the bin's weight.
+        self._weight = sigma**-2.0 * np.repeat(window.sigma, size)
+        self._ones = np.ones(size)
+        background, bell = found.rows
+        inverse = np.linalg.inv(bell @ bell.T)
+        self._solve = inverse @ bell
+        self._sds = np.sqrt(np.diag(inverse))
+        self._taken = np.linalg.qr(np.concatenate((background, bell)).T)[0].T
+        self._start = found
+
+    def read(self, pixels: Pixels) -> Fit | None:
+        """Fit a frame, or give None where it is too unlike the one this was made of."""
+        part, start = self._part, self._start
+        if pixels.good.size < part.stop or not pixels.good[part].all():
+            return None
+        if not abs(pixels.sigma[part].sum() / self._sigma_sum - 1.0) < SIGMA_CHANGE:
+            return None
+        data = (pixels.absorbance[part] * self._weight).reshape(self._shape) @ self._ones
+        height, by_centre, by_width = (self._solve @ data).tolist()
+        if not height > 0.0:
+            return None
+        move, wider = by_centre / height, by_width / height
+        height_sd, centre_sd, width_sd = self._sds.tolist()
+        limit = CURVATURE * start.hwhm_ev * centre_sd / height
+        if not max(move * move, wider * wider) < limit:
+            return None
+        residual = data - (self._taken @ data) @ self._taken
+        return Fit(
+            start.centre_ev + move,
+            centre_sd / height,
+            start.hwhm_ev + wider,
+            width_sd / height,
+            height,
+            height_sd,
+            float(residual @ residual) / max(residual.size - 7, 1),
+            residual,
+            self._solve[1] / height,
+            start.rows,
+            converged=math.isfinite(centre_sd),
+        )
