@@ -95,6 +95,7 @@ class _Expected:
         left = [_left(_covariance(c, self._bins), taken) for c in self._correlations]
         products = np.array(left)
         self._variances, self._shapes = products[:, 0], products[:, 1:] / products[:, :1]
+        self._norms = np.square(self._shapes).sum(axis=1)
 
     def suits(self, bins: int, size: int) -> bool:
         return size == self._size and abs(bins - self._bins) <= 0.1 * self._bins
@@ -103,8 +104,8 @@ class _Expected:
         """Give the variance against the reported one and the correlations of the likeliest."""
         if not seen[0] > 0.0:
             return 1.0, np.ones(1)
-        off = self._shapes - seen[1:] / seen[0]
-        best = int(np.argmin(np.einsum("ij,ij->i", off, off)))
+        # The nearest shape, without the term that is the same for all.
+        best = int((self._norms - self._shapes @ (seen[1:] * (2.0 / seen[0]))).argmin())
         return float(seen[0]) / float(self._variances[best]), self._correlations[best]
 
 

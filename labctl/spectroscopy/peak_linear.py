@@ -1,7 +1,7 @@
 """The local fit of a frame that looks like the one before, as one matrix times its absorbances.
 
 Near a solution the fit is linear in the data, and its matrix can be kept as long as pixels, noise
-and peak stay where they were. What the curvature would add is kept below a twentieth of the sd.
+and peak stay where they were.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 
 Floats = NDArray[np.float64]
 
-CURVATURE = 0.05
+CURVATURE = 0.4
+"""Largest move², over the half-width, in units of the sd: what curvature could add at worst. A
+Gaussian's own is even about its centre, so next to nothing of it reaches the centre."""
+WIDTH_EASE = 0.05
 SIGMA_CHANGE = 0.1
 
 
@@ -39,6 +42,17 @@ class Linear:
         self._taken = np.linalg.qr(np.concatenate((background, bell)).T)[0].T
         self._start = found
 
+    @classmethod
+    def of(cls, pixels: Pixels, window: Window, found: Fit) -> Linear | None:
+        """Make the matrix of a sound fit, or None where its window has bad pixels."""
+        part = slice(window.first, window.first + window.energy_ev.size * window.size)
+        if not found.converged or not pixels.good[part].all():
+            return None
+        try:
+            return cls(pixels, window, found)
+        except np.linalg.LinAlgError:
+            return None
+
     def read(self, pixels: Pixels) -> Fit | None:
         """Fit a frame, or give None where it is too unlike the one this was made of."""
         part, start = self._part, self._start
@@ -53,7 +67,8 @@ class Linear:
         move, wider = by_centre / height, by_width / height
         height_sd, centre_sd, width_sd = self._sds.tolist()
         limit = CURVATURE * start.hwhm_ev * centre_sd / height
-        if not max(move * move, wider * wider) < limit:
+        # A wrong width is even about the centre and moves it only together with a wrong centre.
+        if not max(move * move, abs(move * wider), WIDTH_EASE * wider * wider) < limit:
             return None
         residual = data - (self._taken @ data) @ self._taken
         return Fit(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labctl.spectroscopy import peak_seed
 from labctl.spectroscopy.frame_noise import FrameNoise
-from labctl.spectroscopy.peak_fit import Fit, Pixels, cut, fit
+from labctl.spectroscopy.peak_fit import Fit, Pixels, Window, cut, fit
 from labctl.spectroscopy.peak_linear import Linear
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,7 @@ class LocalEstimator:
         self._near_nm = near_nm
         self._noise = FrameNoise()
         self._linear: Linear | None = None
+        self._fresh: tuple[Pixels, Window] | None = None
         self._size = 1
         self.last: Fit | None = None
 
@@ -34,23 +35,25 @@ class LocalEstimator:
         """Fit one frame, or give None; the fit need not be sound. No sample is remembered."""
         found = self._linear.read(pixels) if self._linear else None
         if found:
+            self._fresh = None
             return found
-        self._linear, window = None, None
+        window: Window | None
         if self.last is None:
             found, window = peak_seed.cold(pixels, self._near_nm)
         else:
             span = (self.last.centre_ev, self.last.hwhm_ev)
             window = cut(pixels, span)
             found = fit(window, *span, steps=WARM_STEPS) if window else None
-        if found and window:
-            self._size = window.size
-            if found.converged and pixels.good.all():
-                self._linear = Linear(pixels, window, found)
+        self._fresh = (pixels, window) if window else None
         return found
 
     def learn(self, found: Fit) -> None:
-        """Start the next frame from here, and take its residuals for noise."""
+        """Start the next frame from what `look` found last, and take its residuals for noise."""
         self.last = found
+        if self._fresh:
+            pixels, window = self._fresh
+            self._size, self._fresh = window.size, None
+            self._linear = Linear.of(pixels, window, found)
         self._noise.learn(found.residual, found.rows, self._size)
 
     def sd_ev(self, found: Fit) -> float:
