@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,8 @@ class Learner:
 
     def _learn(self, anchor_sd_ev: float) -> Follower | None:
         centre = float(np.mean([f.centre_ev for f in self._fits]))
-        hwhm = float(np.median([f.hwhm_ev for f in self._fits]))
-        bell = Bell(centre, hwhm, float(np.median([f.height_au for f in self._fits])))
+        hwhm = median(f.hwhm_ev for f in self._fits)
+        bell = Bell(centre, hwhm, median(f.height_au for f in self._fits))
         # The fits place the frames to 0.5 nm; against a first template they fall into line.
         shape = self._shaped([f.centre_ev - centre for f in self._fits], bell)
         sights = self._sights(shape, [f.centre_ev - centre for f in self._fits])

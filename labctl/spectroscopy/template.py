@@ -114,18 +114,19 @@ def around(pixels: Pixels, bell: Bell, shift_ev: float) -> Window | None:
 
 def learn(windows: Sequence[Window], shifts_ev: Sequence[float], bell: Bell) -> Shape:
     """Learn the shape that windows cut by `around` share when each is moved back by its shift."""
-    moved = [w.energy_ev - d for w, d in zip(windows, shifts_ev, strict=True)]
-    x = (np.concatenate(moved) - bell.centre_ev) / bell.hwhm_ev
-    root = np.concatenate([1.0 / w.sigma for w in windows])
-    value = np.concatenate([w.absorbance for w in windows])
     red, blue = RED_HWHM + MARGIN_HWHM, BLUE_HWHM + MARGIN_HWHM
     grid = np.arange(-red, blue, 1.0 / TABLE_PER_HWHM)
     knots = np.arange(-red, blue + 1.0 / KNOTS_PER_HWHM, 1.0 / KNOTS_PER_HWHM)
-    design = _splines(x, knots) * root[:, None]
-    normal = design.T @ design
+    normal, target = np.zeros((knots.size, knots.size)), np.zeros(knots.size)
+    # Window by window: the matrices stay too small for threads, which cost more than they give.
+    for window, shift in zip(windows, shifts_ev, strict=True):
+        x = (window.energy_ev - shift - bell.centre_ev) / bell.hwhm_ev
+        design = _splines(x, knots) / window.sigma[:, None]
+        normal += design.T @ design
+        target += design.T @ (window.absorbance / window.sigma)
     bends = np.diff(np.eye(knots.size), 3, axis=0)
     normal += STIFFNESS * np.trace(normal) / knots.size * (bends.T @ bends)
-    smooth = _splines(grid, knots) @ np.linalg.solve(normal, design.T @ (value * root))
+    smooth = _splines(grid, knots) @ np.linalg.solve(normal, target)
     own = bell.height_au * np.exp(-math.log(2.0) * grid * grid)
     return Shape(bell, float(grid[0]), np.concatenate((_derivatives(smooth), _derivatives(own))))
 
