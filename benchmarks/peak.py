@@ -220,7 +220,7 @@ def print_cold(count: int, first_seed: int) -> None:
 
 @dataclass(frozen=True)
 class Tracked:
-    """One run followed: figures in nm, but lost frames and µs."""
+    """One run followed: figures in nm, but lost frames, µs per frame and ms of the longest."""
 
     jitter: float
     plateau: float
@@ -228,18 +228,17 @@ class Tracked:
     cover: float
     lost: int
     us: float
+    longest_ms: float = math.nan
 
 
-def judged(errors: Floats, sds: Floats, good: NDArray[np.bool_], us: float, first: int) -> Tracked:
+def judged(errors: Floats, sds: Floats, lost: int, us: float, first: int) -> Tracked:
     """Judge the errors of a run; the offset of the first ten frames after `first` is taken out."""
     error = errors - np.nanmean(errors[first : first + 10])
     late = error[-PLATEAU:] if first else error[-PLATEAU // LMFIT_EVERY :]
-    jitter = float(np.nanstd(late))
-    inside = np.abs(late - np.nanmean(late)) < (sds[-late.size :])
-    return Tracked(
-        jitter, float(np.nanmean(late)), float(np.sqrt(np.nanmean(error[first:] ** 2))),
-        100.0 * float(np.mean(inside)), int(np.count_nonzero(~good)), us,
-    )  # fmt: skip
+    inside = np.abs(late - np.nanmean(late)) < sds[-late.size :]
+    rms = float(np.sqrt(np.nanmean(error[first:] ** 2)))
+    cover = 100.0 * float(np.mean(inside))
+    return Tracked(float(np.nanstd(late)), float(np.nanmean(late)), rms, cover, lost, us)
 
 
 def follow(run: Course) -> Tracked:
@@ -249,12 +248,11 @@ def follow(run: Course) -> Tracked:
         begin = time.process_time_ns()
         found.append(tracker.update(run.wavelength_nm, y, s))
         spent.append(time.process_time_ns() - begin)
-    return judged(
-        np.array([f.peak_nm for f in found]) - run.peak_nm,
-        np.array([f.sigma_nm for f in found]),
-        np.array([f.quality == "GOOD" for f in found]),
-        float(np.median(spent)) / 1e3, LEARNING,
-    )  # fmt: skip
+    error = np.array([f.peak_nm for f in found]) - run.peak_nm
+    lost = sum(f.quality != "GOOD" for f in found)
+    us = float(np.mean(spent[LEARNING:])) / 1e3
+    done = judged(error, np.array([f.sigma_nm for f in found]), lost, us, LEARNING)
+    return replace(done, longest_ms=max(spent) / 1e6)
 
 
 def follow_lmfit(run: Course, core: Core) -> Tracked:
@@ -268,14 +266,16 @@ def follow_lmfit(run: Course, core: Core) -> Tracked:
         errors.append(centre - run.peak_nm[i])
         sds.append(sd)
     array = np.array(errors)
-    return judged(array, np.array(sds), np.isfinite(array), float(np.median(spent)) / 1e3, 0)
+    lost = int(np.count_nonzero(~np.isfinite(array)))
+    return judged(array, np.array(sds), lost, float(np.mean(spent)) / 1e3, 0)
 
 
 def print_runs(seeds: range, kinds: tuple[Broadening, ...]) -> None:
     """Print whole runs: 14 nm, 5 % broadening of a kind, dilution, turbidity walk."""
     print("\nRuns: 14 nm, 5 % broadening, dilution, turbidity walk; bound: rigid / width free")
     print(f"{'':24}{'bound nm':>15}{'jitter':>8}{'/rigid':>7}{'plateau':>9}{'worst':>7}{'RMS':>7}"
-          f"{'68 %':>6}{'lost':>5}{'us':>5} | lmfit jitter plateau   RMS      us")  # fmt: skip
+          f"{'68 %':>6}{'lost':>5}{'us':>5}{'max ms':>7}"
+          " | lmfit jitter plateau   RMS      us")  # fmt: skip
     for core_name, plain in CORES.items():
         for kind in kinds:
             core = replace(plain, broadening=kind)
@@ -302,7 +302,8 @@ def row(core: Core, spectrometer: Spectrometer, seeds: range) -> str:
     return (
         f"{rigid:8.4f}/{wide:.4f}{mean('jitter', ours):8.4f}{mean('jitter', ours) / rigid:7.2f}"
         f"{mean('plateau', ours):+9.3f}{worst:7.3f}{mean('rms', ours):7.3f}"
-        f"{mean('cover', ours):6.0f}{sum(t.lost for t in ours):5}{mean('us', ours):5.0f} |"
+        f"{mean('cover', ours):6.0f}{sum(t.lost for t in ours):5}{mean('us', ours):5.0f}"
+        f"{max(t.longest_ms for t in ours):7.0f} |"
         f"{mean('jitter', peer):14.3f}{mean('plateau', peer):+8.2f}{mean('rms', peer):6.2f}"
         f"{mean('us', peer):8.0f}"
     )

@@ -21,6 +21,8 @@ BOXES = (1, 3, 5, 7, 9, 11, 15, 21, 31, 41)
 """Lengths of the moving mean that are tried, in pixels."""
 LAGS = 8
 MEMORY_FRAMES = 60.0
+MATCH_EACH, MATCH_EVERY = 12, 4
+"""The first frames are compared with the shapes one by one, later ones by fours."""
 
 
 class FrameNoise:
@@ -33,6 +35,7 @@ class FrameNoise:
     def __init__(self) -> None:
         self._sums = np.zeros(LAGS + 1)
         self._count = 0.0
+        self._frames = 0
         self._last: Floats | None = None
         self._expected: _Expected | None = None
         self._correlation = np.ones(1)
@@ -63,12 +66,14 @@ class FrameNoise:
         rest = _difference(residual, last)
         if self._expected is None or not self._expected.suits(rest.size, size):
             self._expected = _Expected(np.concatenate(rows)[:, : rest.size].T, size)
-            self._sums, self._count = np.zeros(LAGS + 1), 0.0
+            self._sums, self._count, self._frames = np.zeros(LAGS + 1), 0.0, 0
         keep = 1.0 - 1.0 / MEMORY_FRAMES
         seen = _lag_sums(rest, LAGS) / rest.size
         self._sums = keep * self._sums + seen
         self._count = keep * self._count + 1.0
-        self.variance, self._correlation = self._expected.match(self._sums / self._count)
+        self._frames += 1
+        if self._frames < MATCH_EACH or self._frames % MATCH_EVERY == 0:
+            self.variance, self._correlation = self._expected.match(self._sums / self._count)
 
     def forget_frame(self) -> None:
         """Take no difference across a gap."""

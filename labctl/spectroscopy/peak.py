@@ -51,7 +51,7 @@ SURPRISE = 30.0
 REACH_HWHM = 2.0
 BAD_PART = 0.02
 LOST_FRAMES = 5
-MODEL_ERROR_HWHM = (0.03, 0.06)
+MODEL_ERROR_HWHM = (0.035, 0.07)
 """What higher transitions leaning into the window can do to the fitted centre: peak, shoulder."""
 
 

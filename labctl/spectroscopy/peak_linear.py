@@ -36,10 +36,12 @@ class Linear:
         self._weight = sigma**-2.0 * np.repeat(window.sigma, size)
         self._ones = np.ones(size)
         background, bell = found.rows
-        inverse = np.linalg.inv(bell @ bell.T)
-        self._solve = inverse @ bell
-        self._sds = np.sqrt(np.diag(inverse))
-        self._taken = np.linalg.qr(np.concatenate((background, bell)).T)[0].T
+        # The bell's rows have the background taken out already; made orthonormal they complete it.
+        root = np.linalg.inv(np.linalg.cholesky(bell @ bell.T))
+        own = root @ bell
+        self._solve = root.T @ own
+        self._sds = np.sqrt(np.square(root).sum(axis=0)).tolist()
+        self._taken = np.concatenate((background, own))
         self._start = found
 
     @classmethod
@@ -65,7 +67,7 @@ class Linear:
         if not height > 0.0:
             return None
         move, wider = by_centre / height, by_width / height
-        height_sd, centre_sd, width_sd = self._sds.tolist()
+        height_sd, centre_sd, width_sd = self._sds
         limit = CURVATURE * start.hwhm_ev * centre_sd / height
         # A wrong width is even about the centre and moves it only together with a wrong centre.
         if not max(move * move, abs(move * wider), WIDTH_EASE * wider * wider) < limit:
