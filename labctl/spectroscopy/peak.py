@@ -2,6 +2,10 @@
 
 "The peak" is the centre of the 1S component in energy. The local maximum lies 4-5 nm to the blue
 of it, pulled by the absorption that rises there, and a shoulder has none; it is reported beside.
+
+Two layers: the local physical fit says where the peak stands, the template learnt from the first
+good frames by how much it has moved since. Until it is learnt, and for a single spectrum, there is
+the fit alone.
 """
 
 from __future__ import annotations
@@ -9,63 +13,70 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.spectroscopy import peak_seed
 from labctl.spectroscopy.absorbance import PixelFlag
-from labctl.spectroscopy.peak_fit import Fit, Window, cut, fit
+from labctl.spectroscopy.peak_estimate import (
+    PeakEstimate,
+    gaussian_area,
+    landmarks,
+    nothing,
+)
+from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
+from labctl.spectroscopy.peak_follow import Follower, Learner
+from labctl.spectroscopy.peak_local import LocalEstimator
 from labctl.spectroscopy.temperature import HC_EV_NM
+from labctl.spectroscopy.template import Bell, Sight, around
+from labctl.spectroscopy.track_noise import TrackNoise
+
+__all__ = ["PeakEstimate", "PeakTracker"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.uint8]
-Quality = Literal["GOOD", "UNCERTAIN", "BAD"]
 
-WARM_STEPS = 8
-RECUT = 0.15
 SIGNIFICANT = 5.0
 LARGEST_SIGMA_NM = 5.0
 JUMP_SD = 6.0
 JUMP_NM = 1.0
 JUMPS = 3
-MISFIT = 4.0
-"""A chi² this many times that of the run so far is a bubble or a lamp, not the sample."""
+SAME_PLACE = 3.0
+MISFIT, MISFIT_OF_TEMPLATE = 4.0, 2.0
+"""Residuals that changed by this many times the noise are a bubble or a lamp, not the sample."""
+SURPRISE = 30.0
+"""So is a broadening this unlikely (chi² of 2) after the frame before."""
 REACH_HWHM = 2.0
 BAD_PART = 0.02
 LOST_FRAMES = 5
+MODEL_ERROR_HWHM = (0.035, 0.07)
+"""What higher transitions leaning into the window can do to the fitted centre: peak, shoulder."""
 
 
 @dataclass(frozen=True, slots=True)
-class PeakEstimate:
-    """One frame's 1S peak.
+class _Place:
+    """Where one frame has the 1S, however it was found: sds calibrated, `window` past the valley.
 
-    `peak_nm` ± `sigma_nm`: centre of the component in energy, and its standard deviation;
-    `hwhm_nm`: half-width at half maximum; `optical_density`: absorbance (AU) at the peak;
-    `local_maximum_nm`: NaN for a shoulder. All NaN where nothing was found. `quality`: GOOD may be
-    used, UNCERTAIN shown, BAD neither; `flags` says why in words.
+    `misfit` is above 1 where the residuals are not those of the frames before; NaN: not known.
+    `residual` is in units of the noise.
     """
 
-    peak_nm: float
-    sigma_nm: float
-    quality: Quality
-    flags: tuple[str, ...]
-    hwhm_nm: float = math.nan
-    optical_density: float = math.nan
-    local_maximum_nm: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    energy_ev: Floats
-    absorbance: Floats
-    sigma: Floats
-    flags: Flags
+    bell: Bell
+    sd_ev: float
+    absolute_sd_ev: float
+    misfit: float
+    residual: Floats
+    window: Window | None
 
     @property
-    def good(self) -> NDArray[np.bool_]:
-        return np.equal(self.flags, 0)
+    def peak_nm(self) -> float:
+        return _nm(self.bell.centre_ev)
+
+    @property
+    def sigma_nm(self) -> float:
+        return self.sd_ev * HC_EV_NM / self.bell.centre_ev**2
 
 
 class PeakTracker:
@@ -77,12 +88,8 @@ class PeakTracker:
     """
 
     def __init__(self, start_near_nm: float | None = None) -> None:
-        self._near_nm = start_near_nm
-        self._last: Fit | None = None
         self._lost = 0
-        self._noise = _TrackNoise()
-        self._misfit: deque[float] = deque(maxlen=30)
-        self._jumps: list[float] = []
+        self._begin(start_near_nm)
 
     def update(
         self, wavelength_nm: Floats, absorbance: Floats, sigma: Floats, flags: Flags | None = None
@@ -94,143 +101,213 @@ class PeakTracker:
         """
         # Absurd pixels make infinities on the way; what comes out of them is judged, not raised.
         with np.errstate(all="ignore"):
-            return self._update(_frame(wavelength_nm, absorbance, sigma, flags))
+            marked = _marked(absorbance, sigma, flags)
+            pixels = Pixels(HC_EV_NM / wavelength_nm, absorbance, sigma, np.equal(marked, 0))
+            return self._followed(pixels, marked) or self._fitted(pixels, marked)
 
-    def _update(self, frame: _Frame) -> PeakEstimate:
-        known = self._last
-        found, window = self._find(frame)
-        if found is None or window is None:
-            self._lose()
-            return _nothing(self._reason(frame, known))
-        wrong = _fatal(frame, found)
-        if not wrong and not found.converged:
-            wrong = ("not_converged",)
-        if not wrong and found.height_au < SIGNIFICANT * found.height_sd_au:
-            wrong = ("no_peak",)
+    def _begin(self, near_nm: float | None) -> None:
+        self._local = LocalEstimator(near_nm)
+        self._learner = Learner()
+        self._follower: Follower | None = None
+        self._gates = _Gates()
+
+    def _followed(self, pixels: Pixels, marked: Flags) -> PeakEstimate | None:
+        """Read the frame against the template; None where there is none, or it no longer holds."""
+        follower = self._follower
+        if follower is None:
+            return None
+        wrong = _fatal(pixels, marked, follower.bell())
         if wrong:
-            self._lose()
-            return _nothing(wrong)
-        return self._accept(frame, window, found)
-
-    def _find(self, frame: _Frame) -> tuple[Fit | None, Window | None]:
-        if self._last is None:
-            return peak_seed.cold(
-                frame.energy_ev, frame.absorbance, frame.sigma, frame.good, self._near_nm
-            )
-        # A window that jumps with every frame would jitter; it moves with the peak in steps.
-        span = (self._last.centre_ev, self._last.hwhm_ev)
-        window = cut(frame.energy_ev, frame.absorbance, frame.sigma, frame.good, span)
-        if window is None:
-            return None, None
-        return fit(window, *span, steps=WARM_STEPS), window
-
-    def _accept(self, frame: _Frame, window: Window, found: Fit) -> PeakEstimate:
-        self._lost = 0
-        to_nm = HC_EV_NM / found.centre_ev**2
-        peak_nm, plain_nm = HC_EV_NM / found.centre_ev, found.centre_sd_ev * to_nm
-        usual = float(np.median(self._misfit)) if len(self._misfit) >= JUMPS else math.inf
-        flags: list[str] = []
-        if found.chi2 > MISFIT * max(usual, 1.0):
-            flags.append("misfit")
-        if self._jumped(peak_nm, plain_nm * self._noise.factor(found.chi2)):
-            flags.append("jump")
+            return self._lose(wrong)
+        sight = follower.read(pixels) or self._found_anew(pixels, follower)
+        if sight is None or follower.significance(sight) < SIGNIFICANT:
+            return self._astray(follower)
+        sd_ev = follower.sd_ev(sight)
+        absolute = math.hypot(sd_ev, follower.anchor_sd_ev)
+        bell = follower.bell(sight)
+        departure, surprise = follower.departure(sight), follower.surprise(sight)
+        misfit = max(departure / MISFIT_OF_TEMPLATE, surprise / SURPRISE)
+        residual = follower.in_noise(sight)
+        place = _Place(bell, sd_ev, absolute, misfit, residual, sight.window)
+        flags = self._gates.judge(place)
+        if flags and self._gates.settled:
+            if "misfit" in flags:
+                self._begin(_nm(bell.centre_ev))
+                return None
+            flags = self._gates.take(place)
         if not flags:
-            self._misfit.append(found.chi2)
-            self._noise.learn(peak_nm, plain_nm)
-            self._last = found
-        sigma_nm = plain_nm * self._noise.factor(found.chi2)
-        if sigma_nm > LARGEST_SIGMA_NM:
-            flags.append("imprecise")
-        highest = _local_maximum(window)
-        height = float(np.interp(-found.centre_ev, -window.energy_ev, window.absorbance))
+            follower.accept(sight)
+        return self._told(place, flags)
+
+    def _found_anew(self, pixels: Pixels, follower: Follower) -> Sight | None:
+        """Look for a peak that has moved further than the template reaches."""
+        found, _ = peak_seed.cold(pixels, self._gates.last_nm or _nm(follower.bell().centre_ev))
+        return follower.read(pixels, found.centre_ev) if found else None
+
+    def _astray(self, follower: Follower) -> PeakEstimate | None:
+        """Give a frame up to which the template does not lead; None once a new start is due."""
+        self._gates.interrupt()
+        self._lost += 1
+        if self._lost < LOST_FRAMES:
+            return nothing(("no_peak",))
+        self._begin(_nm(follower.bell().centre_ev))
+        return None
+
+    def _fitted(self, pixels: Pixels, marked: Flags) -> PeakEstimate:
+        """Fit the frame with no template: the first frames, aliquots, a new start."""
+        known, found = self._local.last, self._local.look(pixels)
+        if found is None:
+            return self._lose(_why_nothing(pixels, marked, known))
+        bell = Bell(found.centre_ev, found.hwhm_ev, found.height_au)
+        wrong = _fatal(pixels, marked, bell) or _unsound(found)
+        if wrong:
+            return self._lose(wrong)
+        sd_ev = self._local.sd_ev(found)
+        whole = around(pixels, bell, 0.0)
+        misfit = self._local.departure(found) / MISFIT
+        place = _Place(bell, sd_ev, sd_ev, misfit, self._local.in_noise(found), whole)
+        flags = self._gates.judge(place)
+        if flags and self._gates.settled:
+            self._begin(_nm(bell.centre_ev))
+            flags = self._gates.judge(place)
+        if not flags:
+            self._local.learn(found)
+            self._follower = self._learner.collect(pixels, found, sd_ev)
+        return self._told(place, flags)
+
+    def _told(self, place: _Place, flags: tuple[str, ...]) -> PeakEstimate:
+        self._lost = 0
+        bell, to_nm = place.bell, HC_EV_NM / place.bell.centre_ev**2
+        sigma_nm = place.sigma_nm * self._gates.noise.factor()
+        if not sigma_nm <= LARGEST_SIGMA_NM:
+            flags = (*flags, "imprecise")
+        seen = landmarks(place.window, bell.centre_ev, bell.hwhm_ev)
+        share = MODEL_ERROR_HWHM[math.isnan(seen.local_maximum_nm)]
+        hwhm_nm = bell.hwhm_ev * to_nm
         return PeakEstimate(
-            peak_nm,
+            place.peak_nm,
             sigma_nm,
             "UNCERTAIN" if flags else "GOOD",
-            tuple(flags),
-            found.hwhm_ev * to_nm,
-            height,
-            HC_EV_NM / highest,
+            flags,
+            hwhm_nm,
+            seen.optical_density,
+            seen.local_maximum_nm,
+            math.hypot(place.absolute_sd_ev * to_nm, share * hwhm_nm),
+            gaussian_area(bell.height_au, bell.hwhm_ev),
+            seen.valley_depth,
         )
 
-    def _jumped(self, peak_nm: float, sigma_nm: float) -> bool:
-        if self._last is None or not self._noise.usual_nm:
-            return False
-        step = abs(peak_nm - HC_EV_NM / self._last.centre_ev)
-        if step <= max(JUMP_NM, JUMP_SD * sigma_nm):
-            self._jumps.clear()
-            return False
-        self._jumps = [*self._jumps, peak_nm]
-        if len(self._jumps) >= JUMPS and max(self._jumps) - min(self._jumps) < step:
-            # The same new place three times over is where the peak is now.
-            self._jumps.clear()
-            self._noise.restart()
-            return False
-        return True
-
-    def _lose(self) -> None:
+    def _lose(self, flags: tuple[str, ...]) -> PeakEstimate:
         self._lost += 1
-        if self._lost >= LOST_FRAMES and self._last is not None:
-            self._near_nm, self._last = HC_EV_NM / self._last.centre_ev, None
-            self._noise.restart()
-
-    def _reason(self, frame: _Frame, known: Fit | None) -> tuple[str, ...]:
-        if known is not None:
-            return _fatal(frame, known) or ("no_peak",)
-        if not frame.good.any():
-            return _words(int(np.bitwise_or.reduce(frame.flags)))
-        return ("no_peak",)
+        self._gates.interrupt()
+        if self._follower:
+            self._follower.forget_frame()
+        elif self._lost >= LOST_FRAMES and self._local.last is not None:
+            self._begin(_nm(self._local.last.centre_ev))
+        return nothing(flags)
 
 
-class _TrackNoise:
-    """Learns by how much the peaks scatter more, or less, than each fit alone believes.
+class _Gates:
+    """Keeps odd frames out: residuals unlike the last ones, peaks that jump.
 
-    Second differences of the track leave out its slope. They see what the residuals of one fit
-    cannot: smoothing in the spectrometer, a wrong noise model, flicker of the lamp.
+    `settled` turns True when three odd frames in a row agree with each other in place and shape:
+    that is what the sample is now.
     """
 
-    PRIOR_FRAMES = 8.0
-    MEMORY_FRAMES = 40.0
-
     def __init__(self) -> None:
-        self._sum = self._count = self.usual_nm = 0.0
-        self._recent: deque[tuple[float, float]] = deque(maxlen=3)
+        self.noise = TrackNoise()
+        self.settled = False
+        self._track: deque[float] = deque(maxlen=2)
+        self._seen: deque[float] = deque(maxlen=2)
+        self._odd: deque[_Place] = deque(maxlen=JUMPS)
 
-    def learn(self, peak_nm: float, sigma_nm: float) -> None:
-        self._recent.append((peak_nm, sigma_nm))
-        self.usual_nm = sigma_nm
-        if len(self._recent) < 3:
-            return
-        (p0, s0), (p1, s1), (p2, s2) = self._recent
-        ratio = (p0 - 2.0 * p1 + p2) ** 2 / (s0**2 + 4.0 * s1**2 + s2**2)
-        keep = 1.0 - 1.0 / self.MEMORY_FRAMES
-        self._sum = keep * self._sum + min(ratio, 9.0 * max(self._variance(1.0), 1.0))
-        self._count = keep * self._count + 1.0
+    def judge(self, place: _Place) -> tuple[str, ...]:
+        """Name what is odd about a frame, or take it in and give ()."""
+        peak_nm, sigma_nm = place.peak_nm, place.sigma_nm
+        limit = max(JUMP_NM, JUMP_SD * sigma_nm * self.noise.factor())
+        misfit = place.misfit > 1.0
+        step = self._step(peak_nm)
+        self._seen.append(peak_nm)
+        if not misfit and step <= limit:
+            return self.take(place)
+        self._odd.append(place)
+        pairs = list(pairwise(self._odd))
+        self.settled = len(pairs) == JUMPS - 1 and all(_alike(a, b, limit) for a, b in pairs)
+        return (*(("misfit",) if misfit else ()), *(("jump",) if step > limit else ()))
 
-    def restart(self) -> None:
-        self._recent.clear()
+    def take(self, place: _Place) -> tuple[str, ...]:
+        """Take a frame in; nothing is odd about it."""
+        self._odd.clear()
+        self.settled = False
+        self._track.append(place.peak_nm)
+        self.noise.learn(place.peak_nm, place.sigma_nm)
+        return ()
 
-    def factor(self, chi2: float) -> float:
-        """Give what to multiply the sd of a fit with."""
-        return math.sqrt(self._variance(max(chi2, 1.0)))
+    @property
+    def last_nm(self) -> float | None:
+        """Where the peak was last seen, be it odd."""
+        return self._seen[-1] if self._seen else None
 
-    def _variance(self, prior: float) -> float:
-        return (self.PRIOR_FRAMES * prior + self._sum) / (self.PRIOR_FRAMES + self._count)
+    def interrupt(self) -> None:
+        """Take nothing for a trend across a gap."""
+        self._odd.clear()
+        self._seen.clear()
+        while len(self._track) > 1:
+            self._track.popleft()
+
+    def _step(self, peak_nm: float) -> float:
+        """Give the distance (nm) from the last place, or from where the last two lead."""
+        if not self._track:
+            return 0.0
+        last = self._track[-1]
+        expected = [last, 2.0 * last - self._track[0]]
+        if len(self._seen) == 2:
+            before, now = self._seen
+            # Odd frames may lead on, but the same odd place twice is no trend.
+            expected.append(2.0 * now - before if now != before else last)
+        return min(abs(peak_nm - e) for e in expected)
 
 
-def _frame(wavelength_nm: Floats, absorbance: Floats, sigma: Floats, flags: Flags | None) -> _Frame:
-    marked = np.zeros(wavelength_nm.shape, np.uint8) if flags is None else flags.copy()
+def _alike(one: _Place, other: _Place, limit_nm: float) -> bool:
+    """Tell whether two odd frames show the same thing, or one that moves on steadily."""
+    size = min(one.residual.size, other.residual.size)
+    change = one.residual[:size] - other.residual[:size]
+    near = abs(one.peak_nm - other.peak_nm) <= SAME_PLACE * limit_nm
+    return near and float(change @ change) <= 2.0 * MISFIT * size
+
+
+def _nm(energy_ev: float) -> float:
+    return HC_EV_NM / energy_ev
+
+
+def _marked(absorbance: Floats, sigma: Floats, flags: Flags | None) -> Flags:
+    marked = np.zeros(absorbance.shape, np.uint8) if flags is None else flags.copy()
     usable = np.isfinite(absorbance) & np.isfinite(sigma) & (sigma > 0.0)
     marked[~usable & (marked == 0)] |= PixelFlag.INVALID.value
-    return _Frame(HC_EV_NM / wavelength_nm, absorbance, sigma, marked)
+    return marked
 
 
-def _fatal(frame: _Frame, found: Fit) -> tuple[str, ...]:
+def _why_nothing(pixels: Pixels, marked: Flags, known: Fit | None) -> tuple[str, ...]:
+    if known is not None:
+        bell = Bell(known.centre_ev, known.hwhm_ev, known.height_au)
+        return _fatal(pixels, marked, bell) or ("no_peak",)
+    if not pixels.good.any():
+        return _words(int(np.bitwise_or.reduce(marked)))
+    return ("no_peak",)
+
+
+def _unsound(found: Fit) -> tuple[str, ...]:
+    if not found.converged:
+        return ("not_converged",)
+    return ("no_peak",) if found.height_au < SIGNIFICANT * found.height_sd_au else ()
+
+
+def _fatal(pixels: Pixels, marked: Flags, bell: Bell) -> tuple[str, ...]:
     """Name what makes the pixels around the peak unfit, or give ()."""
-    reach = REACH_HWHM * found.hwhm_ev
-    ends = (-found.centre_ev - reach, -found.centre_ev + reach)
-    first, last = np.searchsorted(-frame.energy_ev, ends)
-    flags = frame.flags[first:last]
+    reach = REACH_HWHM * bell.hwhm_ev
+    ends = (-bell.centre_ev - reach, -bell.centre_ev + reach)
+    first, last = np.searchsorted(-pixels.energy_ev, ends)
+    flags = marked[first:last]
     if not flags.size:
         return ("no_peak",)
     saturated = bool((flags & PixelFlag.SATURATED.value).any())
@@ -241,20 +318,3 @@ def _fatal(frame: _Frame, found: Fit) -> tuple[str, ...]:
 
 def _words(flags: int) -> tuple[str, ...]:
     return tuple(f.name.lower() for f in PixelFlag if f & flags and f.name)
-
-
-def _nothing(flags: tuple[str, ...]) -> PeakEstimate:
-    return PeakEstimate(math.nan, math.nan, "BAD", flags)
-
-
-def _local_maximum(window: Window) -> float:
-    """Give the energy of the highest point inside a window (eV), NaN where it only rises."""
-    smooth = np.convolve(window.absorbance, np.full(5, 0.2), mode="valid")
-    top = np.flatnonzero((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:])) + 1
-    if not top.size:
-        return math.nan
-    best = int(top[np.argmax(smooth[top])])
-    left, middle, right = smooth[best - 1 : best + 2].tolist()
-    offset = 0.5 * (left - right) / (left - 2.0 * middle + right)
-    energy = window.energy_ev[2:-2]
-    return float(energy[best] + offset * (energy[best + 1] - energy[best]))

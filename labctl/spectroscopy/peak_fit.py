@@ -29,20 +29,36 @@ NO_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a spectrum a fit sees, in bins: energy (eV), absorbance, sigma, all (n,)."""
+class Pixels:
+    """One spectrum, arrays (n,): energy (eV, descending), absorbance, sigma (AU), fit for use."""
 
     energy_ev: Floats
     absorbance: Floats
     sigma: Floats
+    good: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a spectrum a fit sees, in bins: energy (eV), absorbance, sigma, all (n,).
+
+    Each bin is the weighted mean of `size` pixels; the first of all is pixel `first`.
+    """
+
+    energy_ev: Floats
+    absorbance: Floats
+    sigma: Floats
+    size: int = 1
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """Centre, half-width at half maximum and their sds in eV; height and its sd in AU.
 
-    `chi2` is reduced; `residual` (n,) is in units of sigma; `converged` is False where the steps
-    did not settle or left the window.
+    `chi2` is reduced; `residual` (n,) is in units of sigma; `influence` (n,) is by how much the
+    centre (eV) moves with each residual; `rows` (4, n) and (3, n) span what the model can take
+    up, in units of sigma; `converged` is False where the steps did not settle or left the window.
     """
 
     centre_ev: float
@@ -53,36 +69,39 @@ class Fit:
     height_sd_au: float
     chi2: float
     residual: Floats
+    influence: Floats
+    rows: tuple[Floats, Floats]
     converged: bool
 
 
 def cut(
-    energy_ev: Floats,
-    absorbance: Floats,
-    sigma: Floats,
-    good: NDArray[np.bool_],
+    pixels: Pixels,
     span_ev: tuple[float, float],
+    reach_hwhm: tuple[float, float] = (RED_HWHM, BLUE_HWHM),
 ) -> Window | None:
     """Cut the surroundings of a peak out of a spectrum, binned; `span_ev` is centre and hwhm.
 
     Bins are a sixteenth of a half-width, which a feature of this width cannot tell from pixels.
-    `energy_ev` descends (wavelengths ascend). None where too few pixels are good.
+    `reach_hwhm` is to the red and to the blue. None where too few pixels lie there.
     """
-    centre, hwhm = span_ev
-    first = int(np.searchsorted(-energy_ev, -(centre + BLUE_HWHM * hwhm)))
-    last = int(np.searchsorted(-energy_ev, -(centre - RED_HWHM * hwhm)))
+    (centre, hwhm), (red, blue) = span_ev, reach_hwhm
+    ends = (-(centre + blue * hwhm), -(centre - red * hwhm))
+    first, last = np.searchsorted(-pixels.energy_ev, ends).tolist()
     if last - first < FEWEST_PIXELS:
         return None
-    pitch = float(energy_ev[first] - energy_ev[last - 1]) / (last - first)
+    pitch = float(pixels.energy_ev[first] - pixels.energy_ev[last - 1]) / (last - first)
     size = max(1, int(hwhm / BIN_PER_HWHM / pitch))
     count = (last - first) // size
-    part = slice(first, first + count * size)
-    weight = np.where(good[part], 1.0 / sigma[part] ** 2, NO_WEIGHT).reshape(count, size)
-    total = weight.sum(axis=1)
-    value = np.where(good[part], absorbance[part], 0.0)
-    mean = (weight * value.reshape(count, size)).sum(axis=1) / total
-    middle = (weight * energy_ev[part].reshape(count, size)).sum(axis=1) / total
-    return Window(middle, mean, 1.0 / np.sqrt(total))
+    part, shape = slice(first, first + count * size), (count, size)
+    energy, value, good = pixels.energy_ev[part], pixels.absorbance[part], pixels.good[part]
+    weight = pixels.sigma[part] ** -2.0
+    if not good.all():
+        weight, value = np.where(good, weight, NO_WEIGHT), np.where(good, value, 0.0)
+    ones = np.ones(size)
+    total = weight.reshape(shape) @ ones
+    mean = ((weight * value).reshape(shape) @ ones) / total
+    middle = ((weight * energy).reshape(shape) @ ones) / total
+    return Window(middle, mean, total**-0.5, size, first)
 
 
 def fit(window: Window, centre_ev: float, hwhm_ev: float, steps: int = 30) -> Fit:
@@ -91,15 +110,15 @@ def fit(window: Window, centre_ev: float, hwhm_ev: float, steps: int = 30) -> Fi
     state = model.at(centre_ev, hwhm_ev)
     damping, converged = 1e-3, False
     for _ in range(steps):
-        move = state.step(damping)
-        reach = float(np.abs(move).max())
+        move, wider = state.step(damping)
+        reach = max(abs(move), abs(wider))
         if reach < CONVERGED * state.sds()[0]:
             converged = True
             break
         if reach > LARGEST_STEP_EV:
-            move *= LARGEST_STEP_EV / reach
-        width = min(max(state.hwhm_ev + float(move[1]), NARROWEST_EV), WIDEST_EV)
-        trial = model.at(state.centre_ev + float(move[0]), width)
+            move, wider = move * LARGEST_STEP_EV / reach, wider * LARGEST_STEP_EV / reach
+        width = min(max(state.hwhm_ev + wider, NARROWEST_EV), WIDEST_EV)
+        trial = model.at(state.centre_ev + move, width)
         if trial.cost > state.cost * (1.0 + 1e-12):
             damping *= 10.0
             if damping > 1e6:
@@ -111,7 +130,10 @@ def fit(window: Window, centre_ev: float, hwhm_ev: float, steps: int = 30) -> Fi
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """One point of the search: parameters, projected residual (n,), Jacobian (n, 2), columns."""
+    """One point of the search: parameters, projected residual (n,), Jacobian (2, n), rows (3, n).
+
+    `rows` are the bell and its derivatives by centre and width, all with the background taken out.
+    """
 
     centre_ev: float
     hwhm_ev: float
@@ -119,16 +141,28 @@ class _State:
     cost: float
     residual: Floats
     jacobian: Floats
-    columns: Floats
+    rows: Floats
 
-    def step(self, damping: float) -> Floats:
-        normal = self.jacobian.T @ self.jacobian
-        normal[0, 0] *= 1.0 + damping
-        normal[1, 1] *= 1.0 + damping
-        return _solve2(normal, self.jacobian.T @ self.residual)
+    def normal(self) -> tuple[float, float, float]:
+        """Give the normal matrix of centre and width: a, b, d of ((a, b), (b, d))."""
+        (a, b), (_, d) = (self.jacobian @ self.jacobian.T).tolist()
+        return a, b, d
+
+    def step(self, damping: float) -> tuple[float, float]:
+        a, b, d = self.normal()
+        p, q = (self.jacobian @ self.residual).tolist()
+        return _solve2(a * (1.0 + damping), b, d * (1.0 + damping), p, q)
+
+    def influence(self) -> Floats:
+        """Give the row of the pseudo-inverse that belongs to the centre, (n,)."""
+        a, b, d = self.normal()
+        determinant = a * d - b * b
+        if not determinant > 0.0:
+            return np.full(self.residual.size, math.nan)
+        return np.asarray((d * self.jacobian[0] - b * self.jacobian[1]) / determinant)
 
     def sds(self) -> tuple[float, float]:
-        (a, b), (_, d) = (self.jacobian.T @ self.jacobian).tolist()
+        a, b, d = self.normal()
         determinant = a * d - b * b
         if not determinant > 0.0:
             return math.inf, math.inf
@@ -136,41 +170,38 @@ class _State:
 
 
 class _Model:
-    """The design of one window; background columns are made once."""
+    """The design of one window; background rows are made once."""
 
     def __init__(self, window: Window) -> None:
         self._energy = window.energy_ev
         self._root = 1.0 / window.sigma
         self._data = window.absorbance * self._root
-        low, high = float(self._energy.min()), float(self._energy.max())
-        x = (2.0 * self._energy - low - high) / (high - low)
-        powers = np.stack((np.ones_like(x), x, x * x, x * x * x), axis=1)
-        self._background, _ = np.linalg.qr(powers * self._root[:, None])
-        self._flat = self._data - self._background @ (self._background.T @ self._data)
-        self._low, self._high = low, high
+        self._high, self._low = float(self._energy[0]), float(self._energy[-1])
+        x = (self._energy - 0.5 * (self._high + self._low)) * (2.0 / (self._high - self._low))
+        self._background = _orthonormal(x, self._root)
+        self._flat = self._data - (self._background @ self._data) @ self._background
 
     def at(self, centre_ev: float, hwhm_ev: float) -> _State:
-        sd = hwhm_ev / SD_TO_HWHM
-        away = (self._energy - centre_ev) / sd
-        bell = np.exp(-0.5 * away * away) * self._root
-        columns = np.stack((bell, bell * away / sd, bell * away * away / hwhm_ev), axis=1)
-        columns -= self._background @ (self._background.T @ columns)
-        flat_bell = columns[:, 0]
-        size = float(flat_bell @ flat_bell)
+        away = (self._energy - centre_ev) * (SD_TO_HWHM / hwhm_ev)
+        rows = np.empty((3, away.size))
+        bell = np.exp(-0.5 * away * away, out=rows[0])
+        bell *= self._root
+        np.multiply(bell, away, out=rows[1])
+        np.multiply(rows[1], away, out=rows[2])
+        rows[1] *= SD_TO_HWHM / hwhm_ev
+        rows[2] *= 1.0 / hwhm_ev
+        rows -= (rows @ self._background.T) @ self._background
+        flat_bell = rows[0]
+        with_bell = (rows @ flat_bell).tolist()
+        size = with_bell[0]
         height = float(flat_bell @ self._flat) / size if size > 0.0 else 0.0
         residual = self._flat - height * flat_bell
-        slopes = height * columns[:, 1:]
+        slopes = height * rows[1:]
         if size > 0.0:
-            slopes = slopes - np.outer(flat_bell, flat_bell @ slopes) / size
-        return _State(
-            centre_ev,
-            hwhm_ev,
-            height,
-            float(residual @ residual),
-            residual,
-            slopes,
-            columns,
-        )
+            slopes[0] -= (height * with_bell[1] / size) * flat_bell
+            slopes[1] -= (height * with_bell[2] / size) * flat_bell
+        cost = float(residual @ residual)
+        return _State(centre_ev, hwhm_ev, height, cost, residual, slopes, rows)
 
     def result(self, state: _State, converged: bool) -> Fit:
         centre_sd, hwhm_sd = state.sds()
@@ -182,28 +213,40 @@ class _Model:
             state.hwhm_ev,
             hwhm_sd,
             state.height_au,
-            self._height_sd(state.columns, state.height_au),
+            self._height_sd(state.rows, state.height_au),
             state.cost / freedom,
             state.residual,
+            state.influence(),
+            (self._background, state.rows),
             converged and inside and math.isfinite(centre_sd),
         )
 
     @staticmethod
-    def _height_sd(columns: Floats, height: float) -> float:
-        normal = columns.T @ columns
-        (a, b), (_, d) = normal[1:, 1:].tolist()
-        determinant = a * d - b * b
-        if height == 0.0 or not determinant > 0.0:
+    def _height_sd(rows: Floats, height: float) -> float:
+        (a, b, c), (_, d, e), (_, _, f) = (rows @ rows.T).tolist()
+        if height == 0.0 or not d * f - e * e > 0.0:
             return math.inf
-        explained = normal[0, 1:] @ _solve2(normal[1:, 1:], normal[0, 1:])
-        left = float(normal[0, 0] - explained)
+        p, q = _solve2(d, e, f, b, c)
+        left = a - b * p - c * q
         return 1.0 / math.sqrt(left) if left > 0.0 else math.inf
 
 
-def _solve2(normal: Floats, target: Floats) -> Floats:
-    (a, b), (_, d) = normal.tolist()
-    p, q = target.tolist()
+def _orthonormal(x: Floats, root: Floats) -> Floats:
+    """Give weighted cubics over x (n,) in [-1, 1], made orthonormal by Cholesky, (4, n)."""
+    powers = np.empty((4, x.size))
+    powers[0] = root
+    for i in range(3):
+        np.multiply(powers[i], x, out=powers[i + 1])
+    try:
+        lower = np.linalg.cholesky(powers @ powers.T)
+        return np.asarray(np.linalg.inv(lower) @ powers)
+    except np.linalg.LinAlgError:
+        return np.full_like(powers, math.nan)
+
+
+def _solve2(a: float, b: float, d: float, p: float, q: float) -> tuple[float, float]:
+    """Solve ((a, b), (b, d)) x = (p, q); nothing moves where that is singular."""
     determinant = a * d - b * b
     if not abs(determinant) > 0.0 or not math.isfinite(determinant):
-        return np.zeros(2)
-    return np.array([(d * p - b * q) / determinant, (a * q - b * p) / determinant])
+        return 0.0, 0.0
+    return (d * p - b * q) / determinant, (a * q - b * p) / determinant

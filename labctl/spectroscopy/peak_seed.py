@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.spectroscopy.peak_fit import Fit, Window, cut, fit
+from labctl.spectroscopy.peak_fit import Fit, Pixels, Window, cut, fit
 from labctl.spectroscopy.temperature import HC_EV_NM
 
 Floats = NDArray[np.float64]
@@ -22,37 +22,27 @@ NARROW_EV, WIDE_EV = 0.035, 0.28
 MOST_SEEDS = 3
 
 
-def cold(
-    energy_ev: Floats,
-    absorbance: Floats,
-    sigma: Floats,
-    good: NDArray[np.bool_],
-    near_nm: float | None,
-) -> tuple[Fit | None, Window | None]:
-    """Find the peak in one spectrum (arrays (n,), energies descending), or give (None, None).
+def cold(pixels: Pixels, near_nm: float | None) -> tuple[Fit | None, Window | None]:
+    """Find the peak in one spectrum, or give (None, None).
 
     The 1S transition is the lowest in energy, so without `near_nm` the reddest bend that leads to
     a sound fit wins; with it only bends within 40 nm count, and the strongest wins.
     """
-    for seed in seeds(energy_ev, absorbance, sigma, good, near_nm):
-        tried = [_settle(energy_ev, absorbance, sigma, good, seed, hwhm) for hwhm in START_HWHM_EV]
+    for seed in seeds(pixels, near_nm):
+        tried = [_settle(pixels, seed, hwhm) for hwhm in START_HWHM_EV]
         sound = [(f, w) for f, w in tried if f is not None and _sound(f, seed)]
         if sound:
             return min(sound, key=lambda pair: pair[0].chi2)
     return None, None
 
 
-def seeds(
-    energy_ev: Floats,
-    absorbance: Floats,
-    sigma: Floats,
-    good: NDArray[np.bool_],
-    near_nm: float | None,
-) -> list[float]:
+def seeds(pixels: Pixels, near_nm: float | None) -> list[float]:
     """Give energies (eV) where the spectrum bends down like a peak, most likely 1S first."""
+    good = pixels.good
     if np.count_nonzero(good) < 2:
         return []
-    energy, value, spread = energy_ev[good][::-1], absorbance[good][::-1], sigma[good][::-1]
+    energy, value = pixels.energy_ev[good][::-1], pixels.absorbance[good][::-1]
+    spread = pixels.sigma[good][::-1]
     grid = np.arange(energy[0], energy[-1], PITCH_EV)
     half = int(3.5 * FILTER_SD_EV / PITCH_EV)
     if grid.size < 4 * half:
@@ -76,18 +66,11 @@ def seeds(
     return [float(e) for e in place[strong][:MOST_SEEDS]]
 
 
-def _settle(
-    energy_ev: Floats,
-    absorbance: Floats,
-    sigma: Floats,
-    good: NDArray[np.bool_],
-    centre_ev: float,
-    hwhm_ev: float,
-) -> tuple[Fit | None, Window | None]:
+def _settle(pixels: Pixels, centre_ev: float, hwhm_ev: float) -> tuple[Fit | None, Window | None]:
     """Fit, move the window to what was found, fit again."""
     found, window = None, None
     for _ in range(REFITS):
-        window = cut(energy_ev, absorbance, sigma, good, (centre_ev, hwhm_ev))
+        window = cut(pixels, (centre_ev, hwhm_ev))
         if window is None:
             return None, None
         found = fit(window, centre_ev, hwhm_ev)

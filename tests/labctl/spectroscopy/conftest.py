@@ -44,14 +44,23 @@ def wavelength_nm():
     return np.linspace(345.0, 1022.0, 2068)
 
 
-@pytest.fixture(scope="session")
-def scenarios() -> ModuleType:
-    path = ROOT / "benchmarks" / "scenarios.py"
-    spec = importlib.util.spec_from_file_location("saturation_scenarios", path)
+def _benchmark(name: str) -> ModuleType:
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"of_benchmarks_{name}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def scenarios() -> ModuleType:
+    return _benchmark("scenarios")
+
+
+@pytest.fixture(scope="session")
+def spectra() -> ModuleType:
+    return _benchmark("spectra")
 
 
 @pytest.fixture(scope="session")
