@@ -26,8 +26,15 @@ TRACKED = (
     Channel("peak.25C", "wavelength"),
     Channel("peak.sigma", "wavelength"),
     Channel("pl.area", "area"),
+    Channel("pl.sigma", "area"),
 )
-PATIENCE_S = {"peak.hot": 60.0, "peak.25C": 60.0, "peak.sigma": 60.0, "pl.area": 120.0}
+PATIENCE_S = {
+    "peak.hot": 60.0,
+    "peak.25C": 60.0,
+    "peak.sigma": 60.0,
+    "pl.area": 120.0,
+    "pl.sigma": 120.0,
+}
 HAND_PATIENCE_S = 900.0
 VALVES = ("n2", "vac_rough", "vac_fine")
 

@@ -223,6 +223,7 @@ class Tracking:
             self.areas.append((t_s, found.area_per_photon, found.sigma_per_photon))
         quality = Quality.GOOD if found.quality == "GOOD" else Quality.BAD
         self._publish("pl.area", found.area_per_photon, quality)
+        self._publish("pl.sigma", found.sigma_per_photon, quality)
 
     async def _samples(self, why: str, count: int) -> None:
         """Have aliquots drawn and measured cold, one every sampling period."""

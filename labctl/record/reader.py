@@ -32,6 +32,8 @@ class SpectrumStamp:
     source: str
     kind: str
     integration_s: float | None
+    averages: int | None
+    max_counts: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ class Run:
     def spectra(self, kind: str = "", source: str = "") -> list[SpectrumStamp]:
         """List the spectra, without their numbers; of one kind or source if given."""
         sql = (
-            "SELECT id, t_ns, source, kind, integration_s FROM spectrum"
+            "SELECT id, t_ns, source, kind, integration_s, averages, max_counts FROM spectrum"
             " WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR source = ?2)"
         )
         return self._each(SpectrumStamp, sql, kind, source)

@@ -1,0 +1,25 @@
+"""Runs that several tests read: made once, never written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labctl.prepare import Request, prepare
+from labctl.session import dry_run
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes/inp_zns_surface_initiated.yaml"
+
+
+@pytest.fixture(scope="session")
+def paper_plan():
+    """The plan of the paper's InP/ZnS recipe on the bundled rig."""
+    return prepare(Request(RECIPE))[0]
+
+
+@pytest.fixture(scope="session")
+def paper_run(paper_plan, tmp_path_factory):
+    """The directory of its dry run with seed 1."""
+    return dry_run(paper_plan, seed=1, runs=tmp_path_factory.mktemp("runs")).directory
