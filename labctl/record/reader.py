@@ -249,6 +249,20 @@ def find_run(runs_dir: Path, ref: str) -> Path:
     raise UsageError(f"no run in {runs_dir} begins with {ref!r}{hint}")
 
 
+def last_complete(runs_dir: Path, sample: str, *, simulated: bool = True) -> Path | None:
+    """Find the newest run of a sample that came to its end; without `simulated`, a real one.
+
+    Records that cannot be read are passed over.
+    """
+    for directory in sorted(_runs(runs_dir), key=_started, reverse=True):
+        with contextlib.suppress(RecordError), open_run(directory) as run:
+            meta = run.meta
+            wanted = meta.sample == sample and (simulated or not meta.simulated)
+            if wanted and (meta.outcome or "").startswith("complete"):
+                return directory
+    return None
+
+
 def _point(t_s: float, value: float | None) -> tuple[float, float | None]:
     return t_s, value
 
