@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,17 @@ class Expected:
     steps: Mapping[str, Trace] = field(default_factory=dict)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     missing: str = ""
+
+
+def fitting(expected: Expected, verbs: Mapping[str, str]) -> Expected:
+    """Leave out the steps that another recipe has under an id with another verb, or not at all."""
+    kept = {
+        id_: trace
+        for id_, trace in expected.steps.items()
+        if verbs.get(id_.partition("#")[0]) == trace.verb
+    }
+    shifts = {id_: shift for id_, shift in expected.shifts.items() if id_ in kept}
+    return replace(expected, steps=kept, shifts=shifts)
 
 
 def expected_of(run: Run, name: str, label: str) -> Expected:

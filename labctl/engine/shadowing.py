@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from labctl.clock import NS
 from labctl.engine.deciding import Seen as Tracked
-from labctl.engine.expected import Expected
+from labctl.engine.expected import Expected, fitting
 from labctl.engine.run import Run
 from labctl.engine.shadow import Departure, Seen, Shadow, ghost
 from labctl.readings import Channel, Kind, Quality, Reading, Scalar
@@ -21,7 +21,8 @@ class Shadowing:
     def __init__(self, run: Run, tracked: Tracked) -> None:
         self._run = run
         self._tracked = tracked
-        self._shadows = [Shadow(expected) for expected in run.expected if not expected.missing]
+        verbs = {planned.step.id: planned.step.verb for planned in run.plan.steps}
+        self._shadows = [Shadow(fitting(e, verbs)) for e in run.expected if not e.missing]
         self._sightings = 0
         self._alarms: dict[str, int] = {}
         self._step = ""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.engine.expected import NOTHING, Curve, Expected, Shift, Trace
+from labctl.engine.expected import NOTHING, Curve, Expected, Shift, Trace, fitting
 from labctl.engine.shadow import Seen, Shadow, ghost
 
 START_C, RATE_K_MIN, TO_C = 120.0, 10.0, 250.0
@@ -176,6 +176,15 @@ def test_the_ghost_is_what_was_seen_at_the_same_point_of_the_step():
     assert math.isnan(seen["golden.P"])
     assert math.isnan(dict(ghost(expected, "up", 1e5))["golden.T"])
     assert dict(ghost(expected, "elsewhere", 0.0)) == {}
+
+
+def test_a_step_of_another_recipe_is_not_compared():
+    steps = {"up": trace(), "s": trace(), "gone": trace(), "turn#2": trace()}
+    shifts = {"s": Shift("S", NOTHING), "up": Shift("S", NOTHING)}
+    verbs = {"up": "ramp", "s": "hold", "turn": "ramp", "new": "ramp"}
+    kept = fitting(Expected("x", "x", steps, shifts), verbs)
+    assert set(kept.steps) == {"up", "turn#2"}
+    assert set(kept.shifts) == {"up"}
 
 
 number = st.floats(allow_nan=True, allow_infinity=True, width=32)
