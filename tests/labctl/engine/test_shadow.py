@@ -131,6 +131,23 @@ def test_a_peak_elsewhere_is_named_once_and_again_when_it_moves_on():
     assert sentences(back) == ["peak 2.0 nm to the blue of the last good batch YK-219"]
 
 
+def test_a_peak_that_came_back_is_named_when_it_leaves_again():
+    rest = {name: trace(lambda t: 250.0, lambda t: REST_NM) for name in "abc"}
+    shadow = Shadow(Expected("x", "x", rest))
+    said = [
+        sentences(walked(shadow, lambda t: 250.0, lambda t, o=off: REST_NM + o, step=step))
+        for step, off in zip("abc", (3.0, 0.2, 3.0), strict=True)
+    ]
+    assert said == [["peak 3.0 nm to the red of x"], [], ["peak 3.0 nm to the red of x"]]
+
+
+def test_peaks_from_before_a_gap_do_not_count():
+    seen = Expected("x", "x", {"up": trace(lambda t: 250.0, lambda t: REST_NM)})
+    shadow = Shadow(seen)
+    for t_s in (0, 30, 300, 330, 600, 630, 900, 930):
+        assert shadow.look(Seen(t_s, "up", t_s, 250.0, REST_NM + 5.0)) == []
+
+
 def test_a_little_later_on_a_fast_rise_is_no_departure():
     moving = Expected("x", "x", {"up": trace(lambda t: 250.0, lambda t: REST_NM + rising(t))})
     late = walked(Shadow(moving), lambda t: 250.0, lambda t: REST_NM + rising(max(0.0, t - 40.0)))
