@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -102,6 +102,16 @@ def expected_of(run: Run, name: str, label: str) -> Expected:
         for step in ended
     }
     return Expected(name, label, steps, _shifts(run.doses, ended, peak))
+
+
+def ghost(expected: Expected, step: str, in_step_s: float) -> Iterator[tuple[str, float]]:
+    """Yield what an expected run showed at this point: channel and value, NaN for nothing."""
+    trace = expected.steps.get(step)
+    if trace is None:
+        return
+    yield f"{expected.name}.T", trace.flask_c.at(in_step_s)
+    yield f"{expected.name}.P", trace.flask_mbar.at(in_step_s)
+    yield f"{expected.name}.peak", trace.peak_nm.at(in_step_s, FRAMES_APART_S)
 
 
 def _curve(run: Run, channel: str) -> Curve:

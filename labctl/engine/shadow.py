@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -289,13 +289,3 @@ class _Reaction:
             self._lasting = _Lasting()
             self._before_nm = self._recent.median(seen.now_s)[1]
         self._step = seen.step
-
-
-def ghost(expected: Expected, step: str, in_step_s: float) -> Iterator[tuple[str, float]]:
-    """Yield what an expected run showed at this point: channel and value, NaN for nothing."""
-    trace = expected.steps.get(step)
-    if trace is None:
-        return
-    yield f"{expected.name}.T", trace.flask_c.at(in_step_s)
-    yield f"{expected.name}.P", trace.flask_mbar.at(in_step_s)
-    yield f"{expected.name}.peak", trace.peak_nm.at(in_step_s, FRAMES_APART_S)

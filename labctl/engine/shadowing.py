@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from labctl.clock import NS
 from labctl.engine.deciding import Seen as Tracked
-from labctl.engine.expected import Expected, fitting
+from labctl.engine.expected import Expected, fitting, ghost
 from labctl.engine.run import Run
-from labctl.engine.shadow import Departure, Seen, Shadow, ghost
+from labctl.engine.shadow import Departure, Seen, Shadow
 from labctl.readings import Channel, Kind, Quality, Reading, Scalar
 
 PERIOD_NS = 5 * NS

@@ -37,20 +37,36 @@ Estimator = Callable[[Absorbance], Found]
 NOTHING = Found(math.nan, math.nan, usable=False)
 
 
-def estimator(name: str, near_nm: float | None) -> Estimator:
+def estimator(name: str, near_nm: float | None, *, afresh: bool = False) -> Estimator:
     """Make an estimator for spectra in the order measured; `near_nm` is where to begin to look.
+
+    With `afresh` the tracker begins anew in each, near the one before, as a run does with aliquots.
 
     Raises:
         UnknownNameError: no such estimator.
     """
     if name not in ESTIMATORS:
         raise UnknownNameError("estimator", name, ESTIMATORS)
+    if name == "tracker" and afresh:
+        return _aliquots(near_nm)
     return ESTIMATORS[name](near_nm)
 
 
 def _tracker(near_nm: float | None) -> Estimator:
     tracker = PeakTracker(near_nm)
     return lambda seen: _estimated(tracker, seen)
+
+
+def _aliquots(near_nm: float | None) -> Estimator:
+    last = [near_nm]
+
+    def look(seen: Absorbance) -> Found:
+        found = _estimated(PeakTracker(last[0]), seen)
+        if found.usable:
+            last[0] = found.raw_nm
+        return found
+
+    return look
 
 
 def _window(near_nm: float | None) -> Estimator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,7 +39,8 @@ class Peaks:
         index = bisect_right(self.t_s, t_s) - 1
         if index < 0 or t_s - self.t_s[index] > SAME_FRAME_S:
             return NOTHING
-        return self.found[index]
+        # Of spectra of one instant, the first is the one that a step asked for.
+        return self.found[bisect_left(self.t_s, self.t_s[index])]
 
 
 def peaks(run: Run, name: str) -> Peaks:
@@ -53,7 +54,7 @@ def peaks(run: Run, name: str) -> Peaks:
     kind = "sample" if run.spectra("sample") else f"{CUVETTE}absorbance"
     if kind == "sample" and near_nm is not None:
         near_nm = to_hot(near_nm, _first_c(run, run.spectra(kind)[0]))
-    look = estimator(name, near_nm)
+    look = estimator(name, near_nm, afresh=kind != "sample")
     times: list[float] = []
     found: list[Found] = []
     for stamp, seen in _absorbed(run, kind):

@@ -16,7 +16,7 @@ from labctl.recipe.steps.base import flattened
 from labctl.recipe.steps.wait_until import WaitUntil
 from labctl.record import Run
 from labctl.record.reader import NS
-from labctl.record.rows import DecisionRow, DoseRow, InputRow
+from labctl.record.rows import DecisionRow, DoseRow, InputRow, Json
 from labctl.source import compose
 
 SETTINGS = ("delta_nm", "tau_max_s", "alpha", "min_shift_nm", "min_plateau_s")
@@ -137,7 +137,6 @@ def _watch(run: Run, row: DecisionRow, course: _Course, told: Mapping[str, WaitU
     doses = [dose for dose in run.doses if dose.kind == "injection" and dose.into_ == "flask"]
     ended_s = seen[-1].t_s if seen else row.start_ns / NS
     next_s = min((d.start_ns / NS for d in doses if d.start_ns / NS >= ended_s), default=math.inf)
-    level, sd = facts.get("baseline_nm"), facts.get("baseline_sigma_nm")
     settings = {} if step is None else _settings(step)
     for name in settings or SETTINGS:
         value = facts.get(name)
@@ -150,7 +149,7 @@ def _watch(run: Run, row: DecisionRow, course: _Course, told: Mapping[str, WaitU
         list(course.after(seen[-1], next_s)) if seen else [],
         course.points(),
         settings,
-        (level, sd) if isinstance(level, float) and isinstance(sd, float) else None,
+        _baseline(run, row, facts, step.since if step else ""),
         bool(facts.get("also_flat") or (step and step.also_flat)),
         _areas(run, row.start_ns / NS),
         bool(facts.get("by_samples")) or not run.spectra("sample"),
@@ -167,6 +166,24 @@ def _told(run: Run) -> dict[str, WaitUntil]:
     return {step.id: step for step in steps if isinstance(step, WaitUntil)}
 
 
+def _baseline(
+    run: Run, row: DecisionRow, facts: Mapping[str, Json], since: str
+) -> tuple[float, float] | None:
+    """Return the peak before the reaction: what the detector was told, else what was measured."""
+    level, sd = facts.get("baseline_nm"), facts.get("baseline_sigma_nm")
+    if isinstance(level, float) and isinstance(sd, float):
+        return level, sd
+    if facts or not since:
+        return None
+    for event in reversed(run.events):
+        ours = event.code == "baseline" and event.message.startswith(f"{since}:")
+        if ours and event.t_ns <= row.start_ns and isinstance(event.data, Mapping):
+            level, sd = event.data.get("peak_nm"), event.data.get("sigma_nm")
+            if isinstance(level, float) and isinstance(sd, float):
+                return level, sd
+    return None
+
+
 def _settings(step: WaitUntil) -> dict[str, float]:
     values = (step.delta, step.tau_max, step.alpha, step.min_shift, step.min_plateau)
     return dict(zip(SETTINGS, values, strict=True))
@@ -177,8 +194,12 @@ def recipe_in(run: Run) -> Recipe | None:
     meta = run.meta
     choices = meta.choices if isinstance(meta.choices, Mapping) else {}
     try:
-        chosen = {name: str(value) for name, value in choices.items()}
-        return recipe_of(compose(meta.recipe_text, meta.recipe_path), chosen)
+        document = compose(meta.recipe_text, meta.recipe_path)
+        rows = document.mapping(("choose",)) if document.at(("choose",)) != "" else {}
+        # What follows from another choice is recorded beside it, but cannot be set.
+        follows = {name for name, row in rows.items() if isinstance(row, dict) and "by" in row}
+        chosen = {name: str(value) for name, value in choices.items() if name not in follows}
+        return recipe_of(document, chosen)
     except RefusedError:
         return None
 
@@ -193,11 +214,13 @@ def _areas(run: Run, since_s: float) -> list[Area] | None:
     if "pl.area" not in run.channels or "pl.sigma" not in run.channels:
         return None
     (times, areas), (_, sigmas) = run.series("pl.area"), run.series("pl.sigma")
-    return [
-        (t_s, area, sigma)
-        for t_s, area, sigma in zip(times, areas, sigmas, strict=True)
-        if t_s >= since_s and area is not None and sigma is not None
-    ]
+    found: list[Area] = []
+    for t_s, area, sigma in zip(times, areas, sigmas, strict=True):
+        # What the next step measured in the same instant came after the decision.
+        new = t_s >= since_s and (not found or t_s > found[-1][0])
+        if new and area is not None and sigma is not None:
+            found.append((t_s, area, sigma))
+    return found
 
 
 def _injected(doses: Sequence[DoseRow], until_s: float) -> tuple[str, float] | None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.engine.expected import NOTHING, Curve, Expected, Shift, Trace, fitting
-from labctl.engine.shadow import Seen, Shadow, ghost
+from labctl.engine.expected import NOTHING, Curve, Expected, Shift, Trace, fitting, ghost
+from labctl.engine.shadow import Seen, Shadow
 
 START_C, RATE_K_MIN, TO_C = 120.0, 10.0, 250.0
 REST_NM, RISE_NM, TAU_S = 566.0, 14.0, 200.0

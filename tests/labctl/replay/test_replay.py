@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -49,6 +51,24 @@ def test_with_nothing_changed_every_decision_falls_on_the_same_frame(record):
     assert made.outcome.last.remaining_nm == decision.evidence["remaining_nm"]
     assert made.outcome.last.shift_sd_nm == decision.evidence["shift_sd_nm"]
     assert made.settings.min_plateau_s == 300.0, "as the recipe says"
+
+
+def test_a_decision_that_has_not_ended_is_made_from_the_recipe_and_the_baseline(
+    record, paper_run, tmp_path
+):
+    file = shutil.copy(paper_run / "run.sqlite", tmp_path)
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE decision SET verdict = NULL, at_ns = NULL, evidence = 'null'")
+    connection.commit()
+    connection.close()
+    (whole,) = watches(record)
+    with open_run(tmp_path) as run:
+        (made,) = replay_run(run, {})
+    assert made.watch.recorded.verdict is None
+    assert made.watch.settings == whole.settings
+    assert made.watch.also_flat
+    assert made.watch.baseline[0] == whole.baseline[0]
+    assert made.outcome.verdict == "saturated"
 
 
 def test_the_tracker_finds_in_the_raw_counts_what_the_run_found(record):
@@ -161,3 +181,15 @@ def test_absurd_choices_are_refused(record):
         replay_run(record, {"delta_nm": 0.0})
     with pytest.raises(UnknownNameError, match="did you mean 'tracker'"):
         replay_run(record, {}, estimator="traker")
+
+
+def test_a_run_by_aliquots_is_made_again_from_cuvettes(by_hand_run):
+    with open_run(by_hand_run) as run:
+        (same,), (again,) = replay_run(run, {}), replay_run(run, {}, estimator="tracker")
+        (decision,) = run.decisions
+    assert same.watch.by_samples
+    assert same.outcome.verdict == decision.verdict == "saturated"
+    assert same.outcome.at_s == same.watch.seen[-1].t_s
+    for was, now in zip(same.watch.seen, again.watch.seen, strict=True):
+        assert now.peak_nm == pytest.approx(was.peak_nm, abs=0.02)
+    assert again.outcome.verdict == "saturated"
