@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
+from labctl.engine.expected import Expected, expected_of
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
@@ -23,7 +25,7 @@ from labctl.errors import ExitCode
 from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
 from labctl.plan import Plan
 from labctl.prepare import Request, prepare, refusal
-from labctl.record import Assumed, Lot, Record, RunMeta, open_run, summary
+from labctl.record import Assumed, Lot, Record, RunMeta, last_complete, open_run, summary
 from labctl.record.rows import Json
 from labctl.registry import build_world, line_baud
 from labctl.rig.model import LoadedRig, PortEntry
@@ -39,13 +41,16 @@ __all__ = [
     "conduct",
     "dry_run",
     "exit_code",
+    "golden_of",
     "memory_wires",
     "meta_of",
     "prepare",
     "refusal",
+    "shadow_of",
     "twin_spec",
 ]
 
+SHADOW_SEED = 0
 Watcher = Callable[[Run], None]
 
 
@@ -67,12 +72,13 @@ def dry_run(
     runs: Path,
     asks: Callable[[Operator], Operator] | None = None,
     watch: Watcher | None = None,
+    expected: Sequence[Expected] = (),
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
     `speed` is a factor of real time, None for as fast as it goes; `asks` puts
     somebody between the run and the simulated person, whose hands do the work in any case; `watch`
-    is given the run before it starts.
+    is given the run before it starts; `expected` are what it is compared with while it runs.
     """
     world = build_world(twin_spec(planned, seed))
     inbox = Inbox()
@@ -88,7 +94,15 @@ def dry_run(
         record = Record.create(directory, meta_of(planned, seed, directory.name), durable=False)
         try:
             return await conduct(
-                planned, rig, clock, record, inbox, watch, world=world, started_s=started_s
+                planned,
+                rig,
+                clock,
+                record,
+                inbox,
+                watch,
+                expected=expected,
+                world=world,
+                started_s=started_s,
             )
         finally:
             record.close()
@@ -106,6 +120,7 @@ async def conduct(
     inbox: Inbox,
     watch: Watcher | None = None,
     *,
+    expected: Sequence[Expected] = (),
     world: World | None = None,
     started_s: float = 0.0,
 ) -> tuple[str, str, bool]:
@@ -128,6 +143,7 @@ async def conduct(
         world is not None,
         planned.scene.ambient_mbar,
         Heat(rig.heater),
+        expected,
     )
     executor = Executor(Parts(run))
     inbox.receiver(lambda message: _received(executor, message))
@@ -145,6 +161,39 @@ async def conduct(
     wall = wall_s() - started_s if started_s else None
     record.finish(clock.now_ns(), state.value, outcome, product=product, wall_s=wall)
     return outcome, machine.cause if state is State.SAFE else "", executor.interrupted
+
+
+def shadow_of(planned: Plan, *, seed: int = SHADOW_SEED) -> Expected:
+    """Dry-run a plan on the virtual clock, as fast as it goes, and return how it is expected to go.
+
+    The record of that dry run is not kept. A dry run that does not come to its end makes no shadow.
+    """
+    with tempfile.TemporaryDirectory(prefix="labctl-shadow-") as runs:
+        result = dry_run(planned, seed=seed, runs=Path(runs))
+        label = "the recipe's own dry run"
+        if result.exit_code not in {ExitCode.COMPLETE, ExitCode.DEVIATIONS}:
+            missing = f"not compared with {label}: it ended early: {result.reason or 'unknown'}"
+            return Expected("expected", label, missing=missing)
+        with open_run(result.directory) as run:
+            return expected_of(run, "expected", label)
+
+
+def golden_of(planned: Plan, runs: Path, *, simulated: bool = True) -> Expected | None:
+    """Return how the last good batch went that the batch sheet names; None if it names none.
+
+    A sample that has no complete run in `runs` is said to be missing; `simulated` lets dry runs
+    stand for batches.
+    """
+    sample = planned.batch.model.golden
+    if not sample:
+        return None
+    label = f"the last good batch {sample}"
+    found = last_complete(runs, sample, simulated=simulated)
+    if found is None:
+        missing = f"not compared with {label}: {runs} holds no complete run of that sample"
+        return Expected("golden", label, missing=missing)
+    with open_run(found) as run:
+        return expected_of(run, "golden", label)
 
 
 def twin_spec(planned: Plan, seed: int) -> TwinSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labctl.capabilities import Operator
@@ -17,10 +17,12 @@ from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_se
 from labctl.cli.options import request as request_of
 from labctl.cli.terminal import TerminalOperator
 from labctl.cli.text import Paint
+from labctl.engine.expected import Expected, expected_of
 from labctl.errors import UsageError
-from labctl.record import open_run
+from labctl.plan import Plan
+from labctl.record import find_run, open_run
 from labctl.report import write_report
-from labctl.session import Result, dry_run, prepare
+from labctl.session import Result, dry_run, golden_of, prepare, shadow_of
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -28,6 +30,7 @@ def run(command: str, arguments: list[str]) -> int:
     asked = _parser(command).read(arguments)
     speed = _speed(asked.speed)
     plan, findings = prepare(request_of(asked))
+    expected = _expected(asked.shadow, plan, asked.runs)
     quiet = asked.format == "json"
     if findings and not quiet:
         print(found_text.listed(findings), file=sys.stderr)
@@ -40,6 +43,7 @@ def run(command: str, arguments: list[str]) -> int:
             runs=asked.runs,
             asks=_asks(screen) if asked.ask else None,
             watch=None if screen is None else screen.watch,
+            expected=expected,
         )
     finally:
         if screen is not None:
@@ -61,11 +65,38 @@ def _parser(command: str) -> Options:
     parser.add_argument("--speed", default="max", metavar="max|FACTOR", help=speed)
     ask = "ask you at the terminal instead of the simulated operator"
     parser.add_argument("--ask", action="store_true", help=ask)
+    shadow = "compare with the recipe's `own` dry run, the sheet's `golden` batch, or a RUN"
+    parser.add_argument("--shadow", action="append", default=[], metavar="RUN|own|golden",
+                        help=f"{shadow}; may be repeated")  # fmt: skip
     unit = "of the live view; mbar unless given"
     parser.add_argument("--pressure-unit", choices=tuple(PRESSURE_UNITS), default="mbar", help=unit)
     add_runs(parser)
     add_format(parser)
     return parser
+
+
+def _expected(asked: Sequence[str], plan: Plan, runs: Path) -> list[Expected]:
+    """Make what the run is compared with.
+
+    Raises:
+        UsageError: no such run, no golden batch on the sheet, or two of one kind.
+    """
+    found: list[Expected] = []
+    for word in asked:
+        if word == "own":
+            found.append(shadow_of(plan))
+        elif word == "golden":
+            golden = golden_of(plan, runs)
+            if golden is None:
+                raise UsageError("--shadow golden: the batch sheet names no `golden` sample")
+            found.append(golden)
+        else:
+            with open_run(find_run(runs, word)) as run:
+                found.append(expected_of(run, "shadow", f"run {run.meta.id}"))
+    names = [expected.name for expected in found]
+    if len(set(names)) < len(names):
+        raise UsageError("--shadow takes one RUN, `own` and `golden` at most, each once")
+    return found
 
 
 def _speed(text: str) -> float | None:

@@ -11,6 +11,7 @@ COMMANDS: dict[str, Row] = {
     "show": ("history", "RUN", "how a run went: a run id, its beginning, or `last`"),
     "runs": ("history", "", "the runs so far"),
     "report": ("history", "RUN", "write the report of a run, one HTML file"),
+    "replay": ("replaying", "RUN", "decide again, with other settings or another estimator"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
 }

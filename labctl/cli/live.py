@@ -17,7 +17,9 @@ from labctl.readings import Event, Quality, Reading, Spectrum
 
 REDRAW_S = 0.1
 HAPPENED = 3
-QUIET = frozenset({"valve", "switch", "heater", "warm_line", "step.started", "step.ended"})
+QUIET = frozenset(
+    {"valve", "switch", "heater", "warm_line", "step.started", "step.ended", "shadow.cleared"}
+)
 """Events that are in the record, but would flood a screen."""
 
 PRESSURES = ("flask.P", "line.P")
@@ -137,9 +139,9 @@ class Live:
             self._course.started(step, self._run.elapsed.now_s())
             self._step = (step, event.message)
             self._due_s = 0.0
-        elif code == "interlock":
+        elif code in {"interlock", "shadow.departs"}:
             self._alarms[str(event.data.get("id"))] = event.message
-        elif code == "interlock.cleared":
+        elif code in {"interlock.cleared", "shadow.cleared"}:
             self._alarms.pop(str(event.data.get("id")), None)
         if code not in QUIET:
             self._happened.append(f"{self._run.clock.local(event.t_ns):%H:%M} {event.message}")

@@ -93,7 +93,8 @@ class Decision:
         self._criterion = criterion
         self._seen = len(tracking.sightings)
         self._since_s = run.elapsed.now_s()
-        self._detector = _detector(tracking, criterion)
+        self._baseline = _baseline(tracking, criterion)
+        self._detector = _detector(criterion, self._baseline)
         self._verdict: Verdict | None = None
         self.aim = Aim(criterion, by_samples=tracking.by_samples)
         self._rows: list[tuple[float, float, float, float]] = []
@@ -138,7 +139,11 @@ class Decision:
             "coefficient_source": coefficient.source,
             "also_flat": self._criterion.also_flat,
             "flat": self._flat,
+            "by_samples": self._tracking.by_samples,
+            **self._criterion.settings,
         }
+        if self._baseline is not None:
+            evidence["baseline_nm"], evidence["baseline_sigma_nm"] = self._baseline
         last = next((s for s in reversed(self._tracking.sightings) if s.usable), None)
         if last is not None:
             evidence |= {"hot_nm": last.raw_nm, "peak_25c_nm": last.peak_nm}
@@ -196,15 +201,7 @@ class Decision:
                 self.reason = "1S is saturated, PL is still moving"
 
     def _pl_is_flat(self) -> bool:
-        rows = [row for row in self._tracking.areas if row[0] >= self._since_s]
-        if not rows:
-            return False
-        # A long memory would hold the rise of the beginning against a level that is flat by now.
-        recent = [row for row in rows if row[0] >= rows[-1][0] - FLAT_WINDOW_S]
-        if len(recent) < FLAT_POINTS:
-            recent = rows[-FLAT_POINTS:]
-        times, areas, sigmas = (np.array(column) for column in zip(*recent, strict=True))
-        return is_flat(times, areas, sigmas)
+        return areas_are_flat([row for row in self._tracking.areas if row[0] >= self._since_s])
 
     def _reaches(self, sighting: Sighting, t_s: float, hold: bool) -> None:
         if not sighting.usable:
@@ -229,20 +226,38 @@ class Decision:
             self.settled = "steady"
 
 
-def _detector(tracking: Seen, criterion: Criterion) -> SaturationDetector:
-    settings = criterion.settings
+def areas_are_flat(rows: Sequence[tuple[float, float, float]]) -> bool:
+    """Say whether PL areas (s, area, sigma; in order) have come to rest."""
+    if not rows:
+        return False
+    # A long memory would hold the rise of the beginning against a level that is flat by now.
+    recent = [row for row in rows if row[0] >= rows[-1][0] - FLAT_WINDOW_S]
+    if len(recent) < FLAT_POINTS:
+        recent = list(rows[-FLAT_POINTS:])
+    times, areas, sigmas = (np.array(column) for column in zip(*recent, strict=True))
+    return is_flat(times, areas, sigmas)
+
+
+def _baseline(tracking: Seen, criterion: Criterion) -> tuple[float, float] | None:
+    """Return the peak before the reaction at 25 °C and its sd, in nm."""
+    level = tracking.levels.get(criterion.since)
+    if level is None:
+        return None
+    # Both peaks share the coefficient; only the way from one to the other is uncertain.
+    last = next((s for s in reversed(tracking.sightings) if s.usable), None)
+    band_nm = level.band_nm
+    if last is not None and math.isfinite(level.temperature_c):
+        ends_c = (level.temperature_c, last.temperature_c)
+        band_nm = band_between(*ends_c, level.peak_nm, tracking.coefficient)
+    return level.peak_nm, math.hypot(level.sigma_nm, band_nm)
+
+
+def _detector(criterion: Criterion, baseline: tuple[float, float] | None) -> SaturationDetector:
     if criterion.kind != "saturated":
         return SaturationDetector()
-    detector = SaturationDetector(SaturationSettings(**settings))
-    level = tracking.levels.get(criterion.since)
-    if level is not None:
-        # Both peaks share the coefficient; only the way from one to the other is uncertain.
-        last = next((s for s in reversed(tracking.sightings) if s.usable), None)
-        band_nm = level.band_nm
-        if last is not None and math.isfinite(level.temperature_c):
-            ends_c = (level.temperature_c, last.temperature_c)
-            band_nm = band_between(*ends_c, level.peak_nm, tracking.coefficient)
-        detector.set_baseline(level.peak_nm, math.hypot(level.sigma_nm, band_nm))
+    detector = SaturationDetector(SaturationSettings(**criterion.settings))
+    if baseline is not None:
+        detector.set_baseline(*baseline)
     return detector
 
 

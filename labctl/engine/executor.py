@@ -49,7 +49,7 @@ class Executor:
             self.parts.declare()
             self._begin(self.parts.polling())
             self._bench = await self._abandonable(self.parts.start(self._nested), "start")
-            self._begin(self.parts.watchers())
+            self._begin(self.parts.watchers(self._bench.anchors))
             run.machine.fire(Trigger.STARTED)
             await self._stages()
             run.machine.fire(Trigger.FINISH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from labctl.capabilities import quality_of
 from labctl.engine.bench import EngineBench, RunStep
@@ -12,6 +12,7 @@ from labctl.engine.optics import Optics
 from labctl.engine.people import People, dimension_of_hand
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
+from labctl.engine.shadowing import Shadowing
 from labctl.engine.tracking import Tracking
 from labctl.readings import Channel, Kind, Quality, Reading
 from labctl.rig.devices import PumpEntry, RelayEntry
@@ -27,6 +28,7 @@ TRACKED = (
     Channel("peak.sigma", "wavelength"),
     Channel("peak.band", "wavelength"),
     Channel("pl.area", "area"),
+    Channel("pl.sigma", "area"),
     Channel("pl.peak", "wavelength"),
     Channel("pl.width", "wavelength"),
 )
@@ -49,6 +51,7 @@ class Parts:
         )
         self.optics = Optics(run)
         self.tracking = Tracking(run, self.optics, self.people)
+        self.shadowing = Shadowing(run, self.tracking)
         self.doses = Doses(run, self.people, self.interlocks, self.poller)
         self._alarms: dict[str, int] = {}
         self._sinks: dict[str, _Sink] = {}
@@ -88,13 +91,17 @@ class Parts:
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
         self._by_hand(aliases)
+        self.shadowing.declare()
 
-    def watchers(self) -> list[tuple[str, Coroutine[object, object, None]]]:
-        """Return the watchers that start once the rig is up."""
+    def watchers(
+        self, anchors: Mapping[str, float]
+    ) -> list[tuple[str, Coroutine[object, object, None]]]:
+        """Return the watchers that start once the rig is up; `anchors`: when steps began, in s."""
         return [
             ("interlocks", self.interlocks.watch()),
             ("tracking", self.tracking.follow()),
             ("trap", self.people.watch_trap()),
+            ("shadow", self.shadowing.watch(anchors)),
         ]
 
     def _by_hand(self, aliases: dict[str, str]) -> None:

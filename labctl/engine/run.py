@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from labctl.bus import Bus
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS, Clock
 from labctl.engine.elapsed import Elapsed
+from labctl.engine.expected import Expected
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine
 from labctl.engine.signals import Signals
@@ -29,7 +30,7 @@ class Run:
     """The shared part of a run; its parts hold it and each other's results meet here.
 
     `commanded` is what outputs were last told; `signed` the names that signed per reagent;
-    `ambient_mbar` is read at start.
+    `ambient_mbar` is read at start; `expected` are the runs that this one is compared with.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Run:
     simulated: bool
     ambient_mbar: float
     heat: Heat
+    expected: Sequence[Expected] = ()
     flask: Flask = field(default_factory=Flask)
     commanded: dict[str, bool] = field(default_factory=dict)
     signed: dict[str, set[str]] = field(default_factory=dict)

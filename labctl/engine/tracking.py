@@ -250,6 +250,7 @@ class Tracking:
             self.areas.append((t_s, found.area_per_photon, found.sigma_per_photon))
         quality = Quality.GOOD if good else Quality.BAD
         self._publish("pl.area", found.area_per_photon, quality)
+        self._publish("pl.sigma", found.sigma_per_photon, quality)
         self._publish("pl.peak", found.peak_nm, quality)
         self._publish("pl.width", found.width_nm, quality)
 

@@ -32,6 +32,8 @@ class SpectrumStamp:
     source: str
     kind: str
     integration_s: float | None
+    averages: int | None
+    max_counts: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ class Run:
     def spectra(self, kind: str = "", source: str = "") -> list[SpectrumStamp]:
         """List the spectra, without their numbers; of one kind or source if given."""
         sql = (
-            "SELECT id, t_ns, source, kind, integration_s FROM spectrum"
+            "SELECT id, t_ns, source, kind, integration_s, averages, max_counts FROM spectrum"
             " WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR source = ?2)"
         )
         return self._each(SpectrumStamp, sql, kind, source)
@@ -245,6 +247,20 @@ def find_run(runs_dir: Path, ref: str) -> Path:
         raise UsageError(f"{ref!r} could be any of {', '.join(names)}; write more of the id")
     hint = nearest(ref, [run.name for run in runs])
     raise UsageError(f"no run in {runs_dir} begins with {ref!r}{hint}")
+
+
+def last_complete(runs_dir: Path, sample: str, *, simulated: bool = True) -> Path | None:
+    """Find the newest run of a sample that came to its end; without `simulated`, a real one.
+
+    Records that cannot be read are passed over.
+    """
+    for directory in sorted(_runs(runs_dir), key=_started, reverse=True):
+        with contextlib.suppress(RecordError), open_run(directory) as run:
+            meta = run.meta
+            wanted = meta.sample == sample and (simulated or not meta.simulated)
+            if wanted and (meta.outcome or "").startswith("complete"):
+                return directory
+    return None
 
 
 def _point(t_s: float, value: float | None) -> tuple[float, float | None]:

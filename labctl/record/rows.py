@@ -210,10 +210,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class AlarmRow:
-    """An interlock that was violated."""
+    """An interlock that was violated, or a departure from what was expected."""
 
     seq: int = field(metadata=about("order of alarms"))
-    id: str = field(metadata=about("id of the interlock"))
+    id: str = field(metadata=about("id of the interlock, or `expected.heating` and the like"))
     severity: str = field(metadata=about("trip, freeze, inhibit or warn"))
     t_on_ns: int = field(metadata=about("when it came", "ns"))
     message: str = field(metadata=about("the sentence for a person"))

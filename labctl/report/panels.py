@@ -63,6 +63,9 @@ class _Spec:
 
 
 _TEMPERATURES = (
+    ("expected.T", "as in its own dry run", 7),
+    ("golden.T", "last good batch", 8),
+    ("shadow.T", "the run compared with", 8),
     ("heater.setpoint", "setpoint", 6),
     ("warm.T", "warm line", 4),
     ("flask.T2", "second probe", 5),
@@ -73,7 +76,12 @@ _BEFORE_DOSES = (
     _Spec(
         "pressure",
         "Pressure",
-        (("line.P", "line", 2), ("flask.P", "flask", 1)),
+        (
+            ("golden.P", "last good batch", 8),
+            ("shadow.P", "the run compared with", 8),
+            ("line.P", "line", 2),
+            ("flask.P", "flask", 1),
+        ),
         log=True,
         marked=("alarm",),
     ),
@@ -82,7 +90,13 @@ _AFTER_DOSES = (
     _Spec(
         "peak",
         "First exciton peak, 1S",
-        (("peak.hot", "as measured, hot", 2), ("peak.25C", "at 25 °C", 1)),
+        (
+            ("expected.peak", "as in its own dry run", 7),
+            ("golden.peak", "last good batch", 8),
+            ("shadow.peak", "the run compared with", 8),
+            ("peak.hot", "as measured, hot", 2),
+            ("peak.25C", "at 25 °C", 1),
+        ),
         marked=("dose", "decision"),
     ),
     _Spec(
@@ -126,7 +140,8 @@ def _of_channels(story: Story, spec: _Spec, events: Sequence[Event], most: int) 
         scale = 100.0 if channel.dimension == "fraction" else 1.0
         unit = unit or channel.unit
         shown = thinned(opened(_scaled(series, scale, positive=spec.log)), most)
-        lines.append(Line(label, channel.kind, shown, colour, dashed=channel.kind == "commanded"))
+        dashed = channel.kind in {"commanded", "assumed"}
+        lines.append(Line(label, channel.kind, shown, colour, dashed=dashed))
     return Panel(
         spec.id,
         spec.title,

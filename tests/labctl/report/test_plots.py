@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.readings import Channel, Quality, Reading, Spectrum
+from labctl.readings import Channel, Kind, Quality, Reading, Spectrum
 from labctl.record import DoseRow, Record, RunMeta, open_run
 from labctl.report.panels import Event, Line, Panel, panels
 from labctl.report.spectra import spectra
@@ -33,6 +33,19 @@ def story(record, look):
 
 def over_time(record):
     return {panel.id: panel for panel in story(record, lambda s: panels(s, 2000))}
+
+
+def test_what_was_expected_is_a_dashed_line_under_what_was_seen(record):
+    record.channels([Channel("flask.T", "temperature")])
+    record.channels([Channel("golden.T", "temperature", kind=Kind.ASSUMED)])
+    for t_s in range(0, 100, 5):
+        record.append(Reading("golden.T", 250.0, Quality.GOOD, t_s * S))
+        record.append(Reading("flask.T", 240.0, Quality.GOOD, t_s * S))
+    ghost, flask = over_time(record)["temperature"].lines
+    assert (ghost.label, ghost.dashed) == ("last good batch", True)
+    assert (flask.label, flask.dashed) == ("flask", False)
+    assert ghost.colour != flask.colour
+    assert set(ghost.series.values) == {250.0}
 
 
 @given(st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=3000))
