@@ -15,7 +15,7 @@ from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 
 Floats = NDArray[np.float64]
 
-CURVATURE = 0.4
+CURVATURE = 0.2
 """Largest move², over the half-width, in units of the sd: what curvature could add at worst. A
 Gaussian's own is even about its centre, so next to nothing of it reaches the centre."""
 WIDTH_EASE = 0.05
