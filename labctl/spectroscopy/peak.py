@@ -95,7 +95,8 @@ class PeakTracker:
         absolute = math.hypot(sd_ev, follower.anchor_sd_ev)
         bell = follower.bell(sight)
         departure, surprise = follower.departure(sight), follower.surprise(sight)
-        misfit = max(departure / MISFIT_OF_TEMPLATE, surprise / SURPRISE)
+        # The departure comes second: where it is NaN, `max` leaves it out.
+        misfit = max(surprise / SURPRISE, departure / MISFIT_OF_TEMPLATE)
         residual = follower.in_noise(sight)
         place = Place(bell, sd_ev, absolute, misfit, residual, sight.window)
         flags = self._gates.judge(place)
@@ -169,9 +170,8 @@ class PeakTracker:
     def _lose(self, flags: tuple[str, ...]) -> PeakEstimate:
         self._lost += 1
         self._gates.interrupt()
-        if self._follower:
-            self._follower.forget_frame()
-        elif self._lost >= LOST_FRAMES and self._local.last is not None:
+        forgets = self._follower is None and self._lost >= LOST_FRAMES
+        if forgets and self._local.last is not None:
             self._begin(nm_of(self._local.last.centre_ev))
         return nothing(flags)
 

@@ -127,7 +127,3 @@ class Follower:
     def significance(self, sight: Sight) -> float:
         """Give the height of what was found in units of its sd."""
         return sight.state.scale / (sight.scale_sd * math.sqrt(self._noise.variance))
-
-    def forget_frame(self) -> None:
-        """Take no difference of residuals across a gap."""
-        self._noise.forget_frame()

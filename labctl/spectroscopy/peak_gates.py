@@ -106,9 +106,8 @@ class Gates:
         last = self._track[-1]
         expected = [last, 2.0 * last - self._track[0]]
         if len(self._seen) == 2:
-            before, now = self._seen
-            # Odd frames may lead on, but the same odd place twice is no trend.
-            expected.append(2.0 * now - before if now != before else last)
+            # Odd frames may lead on: the same new place three times over, or a steady move.
+            expected.append(2.0 * self._seen[1] - self._seen[0])
         return min(abs(peak_nm - e) for e in expected)
 
 

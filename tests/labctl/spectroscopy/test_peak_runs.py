@@ -104,9 +104,10 @@ def test_a_bubble_is_never_good_and_leaves_no_trace(spectra, bubble):
     nm, y, s = quiet(spectra, "inp33", 30)
     for burst in (20, 21, 25):
         y[burst] = bubble(y[burst], nm)
+    y[24] = math.nan
     found = follow(nm, y, s)
     quality = [f.quality for f in found]
-    assert [i for i, q in enumerate(quality) if q != "GOOD"] == [20, 21, 25]
+    assert [i for i, q in enumerate(quality) if q != "GOOD"] == [20, 21, 24, 25]
     assert all("misfit" in found[i].flags for i in (20, 21, 25))
     assert peaks_of(found[26:]).mean() == pytest.approx(peaks_of(found[12:20]).mean(), abs=0.02)
 
