@@ -15,7 +15,7 @@ from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 
 Floats = NDArray[np.float64]
 
-CURVATURE = 0.2
+CURVATURE = 0.3
 """Largest move², over the half-width, in units of the sd: what curvature could add at worst. A
 Gaussian's own is even about its centre, so next to nothing of it reaches the centre."""
 WIDTH_EASE = 0.05
@@ -31,7 +31,7 @@ class Linear:
         self._part = slice(window.first, window.first + count * size)
         self._shape = (count, size)
         sigma = pixels.sigma[self._part]
-        self._sigma_sum = float(sigma.sum())
+        self._per_sigma = 1.0 / (sigma * sigma.size)
         self._root = 1.0 / window.sigma
         # The mean over a bin by the weights of its pixels, times the root of the bin's weight.
         self._weight = sigma**-2.0 * np.repeat(window.sigma, size)
@@ -64,7 +64,7 @@ class Linear:
         part, start = self._part, self._start
         if pixels.good.size < part.stop or not pixels.good[part].all():
             return None
-        if not abs(pixels.sigma[part].sum() / self._sigma_sum - 1.0) < SIGMA_CHANGE:
+        if not abs(float(pixels.sigma[part] @ self._per_sigma) - 1.0) < SIGMA_CHANGE:
             return None
         data = (pixels.absorbance[part] * self._weight).reshape(self._shape) @ self._ones
         height, by_centre, by_width = (self._solve @ data).tolist()
