@@ -49,7 +49,7 @@ class FrameNoise:
     def departure(self, residual: Floats) -> float:
         """Give the mean square of a frame's residuals (n,) less the last ones, 1 for good noise.
 
-        NaN as long as the noise is not known, or after a gap.
+        NaN as long as the noise is not known.
         """
         if self._last is None or not self.known:
             return math.nan
@@ -74,10 +74,6 @@ class FrameNoise:
         self._frames += 1
         if self._frames < MATCH_EACH or self._frames % MATCH_EVERY == 0:
             self.variance, self._correlation = self._expected.match(self._sums / self._count)
-
-    def forget_frame(self) -> None:
-        """Take no difference across a gap."""
-        self._last = None
 
     def factor(self, influence: Floats, chi2: float) -> float:
         """Give what to multiply the plain sd of a linear estimate with; `influence` is (n,)."""

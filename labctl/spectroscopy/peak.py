@@ -11,9 +11,6 @@ the fit alone.
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +23,12 @@ from labctl.spectroscopy.peak_estimate import (
     landmarks,
     nothing,
 )
-from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
+from labctl.spectroscopy.peak_fit import Fit, Pixels
 from labctl.spectroscopy.peak_follow import Follower, Learner
+from labctl.spectroscopy.peak_gates import Gates, Place, nm_of
 from labctl.spectroscopy.peak_local import LocalEstimator
 from labctl.spectroscopy.temperature import HC_EV_NM
 from labctl.spectroscopy.template import Bell, Sight, around
-from labctl.spectroscopy.track_noise import TrackNoise
 
 __all__ = ["PeakEstimate", "PeakTracker"]
 
@@ -40,10 +37,6 @@ Flags = NDArray[np.uint8]
 
 SIGNIFICANT = 5.0
 LARGEST_SIGMA_NM = 5.0
-JUMP_SD = 6.0
-JUMP_NM = 1.0
-JUMPS = 3
-SAME_PLACE = 3.0
 MISFIT, MISFIT_OF_TEMPLATE = 4.0, 2.0
 """Residuals that changed by this many times the noise are a bubble or a lamp, not the sample."""
 SURPRISE = 30.0
@@ -53,30 +46,6 @@ BAD_PART = 0.02
 LOST_FRAMES = 5
 MODEL_ERROR_HWHM = (0.035, 0.07)
 """What higher transitions leaning into the window can do to the fitted centre: peak, shoulder."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where one frame has the 1S, however it was found: sds calibrated, `window` past the valley.
-
-    `misfit` is above 1 where the residuals are not those of the frames before; NaN: not known.
-    `residual` is in units of the noise.
-    """
-
-    bell: Bell
-    sd_ev: float
-    absolute_sd_ev: float
-    misfit: float
-    residual: Floats
-    window: Window | None
-
-    @property
-    def peak_nm(self) -> float:
-        return _nm(self.bell.centre_ev)
-
-    @property
-    def sigma_nm(self) -> float:
-        return self.sd_ev * HC_EV_NM / self.bell.centre_ev**2
 
 
 class PeakTracker:
@@ -109,7 +78,7 @@ class PeakTracker:
         self._local = LocalEstimator(near_nm)
         self._learner = Learner()
         self._follower: Follower | None = None
-        self._gates = _Gates()
+        self._gates = Gates()
 
     def _followed(self, pixels: Pixels, marked: Flags) -> PeakEstimate | None:
         """Read the frame against the template; None where there is none, or it no longer holds."""
@@ -126,13 +95,14 @@ class PeakTracker:
         absolute = math.hypot(sd_ev, follower.anchor_sd_ev)
         bell = follower.bell(sight)
         departure, surprise = follower.departure(sight), follower.surprise(sight)
-        misfit = max(departure / MISFIT_OF_TEMPLATE, surprise / SURPRISE)
+        # The departure comes second: where it is NaN, `max` leaves it out.
+        misfit = max(surprise / SURPRISE, departure / MISFIT_OF_TEMPLATE)
         residual = follower.in_noise(sight)
-        place = _Place(bell, sd_ev, absolute, misfit, residual, sight.window)
+        place = Place(bell, sd_ev, absolute, misfit, residual, sight.window)
         flags = self._gates.judge(place)
         if flags and self._gates.settled:
             if "misfit" in flags:
-                self._begin(_nm(bell.centre_ev))
+                self._begin(nm_of(bell.centre_ev))
                 return None
             flags = self._gates.take(place)
         if not flags:
@@ -141,7 +111,7 @@ class PeakTracker:
 
     def _found_anew(self, pixels: Pixels, follower: Follower) -> Sight | None:
         """Look for a peak that has moved further than the template reaches."""
-        found, _ = peak_seed.cold(pixels, self._gates.last_nm or _nm(follower.bell().centre_ev))
+        found, _ = peak_seed.cold(pixels, self._gates.last_nm or nm_of(follower.bell().centre_ev))
         return follower.read(pixels, found.centre_ev) if found else None
 
     def _astray(self, follower: Follower) -> PeakEstimate | None:
@@ -150,7 +120,7 @@ class PeakTracker:
         self._lost += 1
         if self._lost < LOST_FRAMES:
             return nothing(("no_peak",))
-        self._begin(_nm(follower.bell().centre_ev))
+        self._begin(nm_of(follower.bell().centre_ev))
         return None
 
     def _fitted(self, pixels: Pixels, marked: Flags) -> PeakEstimate:
@@ -165,17 +135,17 @@ class PeakTracker:
         sd_ev = self._local.sd_ev(found)
         whole = around(pixels, bell, 0.0)
         misfit = self._local.departure(found) / MISFIT
-        place = _Place(bell, sd_ev, sd_ev, misfit, self._local.in_noise(found), whole)
+        place = Place(bell, sd_ev, sd_ev, misfit, self._local.in_noise(found), whole)
         flags = self._gates.judge(place)
         if flags and self._gates.settled:
-            self._begin(_nm(bell.centre_ev))
+            self._begin(nm_of(bell.centre_ev))
             flags = self._gates.judge(place)
         if not flags:
             self._local.learn(found)
             self._follower = self._learner.collect(pixels, found, sd_ev)
         return self._told(place, flags)
 
-    def _told(self, place: _Place, flags: tuple[str, ...]) -> PeakEstimate:
+    def _told(self, place: Place, flags: tuple[str, ...]) -> PeakEstimate:
         self._lost = 0
         bell, to_nm = place.bell, HC_EV_NM / place.bell.centre_ev**2
         sigma_nm = place.sigma_nm * self._gates.noise.factor()
@@ -200,84 +170,10 @@ class PeakTracker:
     def _lose(self, flags: tuple[str, ...]) -> PeakEstimate:
         self._lost += 1
         self._gates.interrupt()
-        if self._follower:
-            self._follower.forget_frame()
-        elif self._lost >= LOST_FRAMES and self._local.last is not None:
-            self._begin(_nm(self._local.last.centre_ev))
+        forgets = self._follower is None and self._lost >= LOST_FRAMES
+        if forgets and self._local.last is not None:
+            self._begin(nm_of(self._local.last.centre_ev))
         return nothing(flags)
-
-
-class _Gates:
-    """Keeps odd frames out: residuals unlike the last ones, peaks that jump.
-
-    `settled` turns True when three odd frames in a row agree with each other in place and shape:
-    that is what the sample is now.
-    """
-
-    def __init__(self) -> None:
-        self.noise = TrackNoise()
-        self.settled = False
-        self._track: deque[float] = deque(maxlen=2)
-        self._seen: deque[float] = deque(maxlen=2)
-        self._odd: deque[_Place] = deque(maxlen=JUMPS)
-
-    def judge(self, place: _Place) -> tuple[str, ...]:
-        """Name what is odd about a frame, or take it in and give ()."""
-        peak_nm, sigma_nm = place.peak_nm, place.sigma_nm
-        limit = max(JUMP_NM, JUMP_SD * sigma_nm * self.noise.factor())
-        misfit = place.misfit > 1.0
-        step = self._step(peak_nm)
-        self._seen.append(peak_nm)
-        if not misfit and step <= limit:
-            return self.take(place)
-        self._odd.append(place)
-        pairs = list(pairwise(self._odd))
-        self.settled = len(pairs) == JUMPS - 1 and all(_alike(a, b, limit) for a, b in pairs)
-        return (*(("misfit",) if misfit else ()), *(("jump",) if step > limit else ()))
-
-    def take(self, place: _Place) -> tuple[str, ...]:
-        """Take a frame in; nothing is odd about it."""
-        self._odd.clear()
-        self.settled = False
-        self._track.append(place.peak_nm)
-        self.noise.learn(place.peak_nm, place.sigma_nm)
-        return ()
-
-    @property
-    def last_nm(self) -> float | None:
-        """Where the peak was last seen, be it odd."""
-        return self._seen[-1] if self._seen else None
-
-    def interrupt(self) -> None:
-        """Take nothing for a trend across a gap."""
-        self._odd.clear()
-        self._seen.clear()
-        while len(self._track) > 1:
-            self._track.popleft()
-
-    def _step(self, peak_nm: float) -> float:
-        """Give the distance (nm) from the last place, or from where the last two lead."""
-        if not self._track:
-            return 0.0
-        last = self._track[-1]
-        expected = [last, 2.0 * last - self._track[0]]
-        if len(self._seen) == 2:
-            before, now = self._seen
-            # Odd frames may lead on, but the same odd place twice is no trend.
-            expected.append(2.0 * now - before if now != before else last)
-        return min(abs(peak_nm - e) for e in expected)
-
-
-def _alike(one: _Place, other: _Place, limit_nm: float) -> bool:
-    """Tell whether two odd frames show the same thing, or one that moves on steadily."""
-    size = min(one.residual.size, other.residual.size)
-    change = one.residual[:size] - other.residual[:size]
-    near = abs(one.peak_nm - other.peak_nm) <= SAME_PLACE * limit_nm
-    return near and float(change @ change) <= 2.0 * MISFIT * size
-
-
-def _nm(energy_ev: float) -> float:
-    return HC_EV_NM / energy_ev
 
 
 def _marked(absorbance: Floats, sigma: Floats, flags: Flags | None) -> Flags:

@@ -23,7 +23,7 @@ NARROWEST_EV, WIDEST_EV = 0.03, 0.30
 LARGEST_STEP_EV = 0.02
 FEWEST_PIXELS = 25
 BIN_PER_HWHM = 16.0
-CONVERGED = 0.05
+CONVERGED = 0.1
 """A step below this part of the centre's own sd ends the search."""
 NO_WEIGHT = 1e-9
 

@@ -1,33 +1,22 @@
-"""Learns a template from the first good frames, reads the frames that follow, and renews it."""
+"""Learns a template from the first good frames and reads the frames that follow."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.spectroscopy.frame_noise import FrameNoise
-from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
+from labctl.spectroscopy.peak_fit import Fit, Pixels
 from labctl.spectroscopy.template import Bell, Shape, Sight, State, around, learn, read
 
 Floats = NDArray[np.float64]
 
 LEARN_FRAMES = 10
-LARGEST_WIDENING = 0.15
-LARGEST_MISFIT = 4.0
-"""A template whose residuals reach this many times the noise, or that has widened by this much,
-is learnt anew from the last frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    window: Window
-    state: State
 
 
 class Learner:
@@ -79,7 +68,7 @@ class Learner:
 
 
 class Follower:
-    """Reads frames against a template and renews it where the sample has outgrown it.
+    """Reads frames against a template.
 
     `first` are the frames that it was learnt from; `anchor_sd_ev` is the sd of its absolute place.
     """
@@ -89,8 +78,6 @@ class Follower:
         self._shape = shape
         self._state = State()
         self._noise = FrameNoise()
-        self._seen: deque[_Seen] = deque(maxlen=LEARN_FRAMES)
-        self._since = 0
         for sight in first:
             self.accept(sight)
 
@@ -110,10 +97,6 @@ class Follower:
             moved_ev=sight.state.shift_ev - self._state.shift_ev,
             spread=sight.state.spread * noise.variance,
         )
-        self._seen.append(_Seen(sight.window, self._state))
-        self._since += 1
-        if self._since >= LEARN_FRAMES and self._is_worn(sight):
-            self._renew()
 
     def departure(self, sight: Sight) -> float:
         """Give by how much the residuals differ from the last ones, 1 for noise; NaN at first."""
@@ -130,7 +113,7 @@ class Follower:
     def bell(self, sight: Sight | None = None) -> Bell:
         """Give the 1S component as a frame shows it, or as it last was."""
         state = self._state if sight is None else sight.state
-        bell, wider = self._shape.bell, 1.0 + float(state.widening.sum())
+        bell, wider = self._shape.bell, 1.0 + float(state.widening[:2].sum())
         return Bell(
             bell.centre_ev + state.shift_ev,
             bell.hwhm_ev * wider,
@@ -144,24 +127,3 @@ class Follower:
     def significance(self, sight: Sight) -> float:
         """Give the height of what was found in units of its sd."""
         return sight.state.scale / (sight.scale_sd * math.sqrt(self._noise.variance))
-
-    def forget_frame(self) -> None:
-        """Take no difference of residuals across a gap."""
-        self._noise.forget_frame()
-
-    def _is_worn(self, sight: Sight) -> bool:
-        wide = float(np.abs(sight.state.widening).max()) > LARGEST_WIDENING
-        return wide or sight.chi2 > LARGEST_MISFIT * self._noise.variance
-
-    def _renew(self) -> None:
-        """Learn anew from the last frames where they stand; the track goes on without a step."""
-        now, bell = self._state, self.bell()
-        shifts = [s.state.shift_ev for s in self._seen]
-        scale = float(np.mean([s.state.scale for s in self._seen]))
-        bell = Bell(bell.centre_ev, bell.hwhm_ev, bell.height_au * scale / now.scale)
-        windows = [s.window for s in self._seen]
-        self._shape = learn(windows, [shift - now.shift_ev for shift in shifts], bell)
-        self._state = State(scale=now.scale / scale)
-        self._noise.forget_frame()
-        self._seen.clear()
-        self._since = 0

@@ -15,10 +15,11 @@ from labctl.spectroscopy.peak_fit import Fit, Pixels, Window
 
 Floats = NDArray[np.float64]
 
-CURVATURE = 0.4
+CURVATURE = 0.3
 """Largest move², over the half-width, in units of the sd: what curvature could add at worst. A
 Gaussian's own is even about its centre, so next to nothing of it reaches the centre."""
 WIDTH_EASE = 0.05
+START = 0.1
 SIGMA_CHANGE = 0.1
 
 
@@ -30,7 +31,7 @@ class Linear:
         self._part = slice(window.first, window.first + count * size)
         self._shape = (count, size)
         sigma = pixels.sigma[self._part]
-        self._sigma_sum = float(sigma.sum())
+        self._per_sigma = 1.0 / (sigma * sigma.size)
         self._root = 1.0 / window.sigma
         # The mean over a bin by the weights of its pixels, times the root of the bin's weight.
         self._weight = sigma**-2.0 * np.repeat(window.sigma, size)
@@ -56,11 +57,14 @@ class Linear:
             return None
 
     def read(self, pixels: Pixels) -> Fit | None:
-        """Fit a frame, or give None where it is too unlike the one this was made of."""
+        """Fit a frame, or give None where it is too unlike the one this was made of.
+
+        A fit that has not `converged` is a start for a full one.
+        """
         part, start = self._part, self._start
         if pixels.good.size < part.stop or not pixels.good[part].all():
             return None
-        if not abs(pixels.sigma[part].sum() / self._sigma_sum - 1.0) < SIGMA_CHANGE:
+        if not abs(float(pixels.sigma[part] @ self._per_sigma) - 1.0) < SIGMA_CHANGE:
             return None
         data = (pixels.absorbance[part] * self._weight).reshape(self._shape) @ self._ones
         height, by_centre, by_width = (self._solve @ data).tolist()
@@ -69,9 +73,10 @@ class Linear:
         move, wider = by_centre / height, by_width / height
         height_sd, centre_sd, width_sd = self._sds
         limit = CURVATURE * start.hwhm_ev * centre_sd / height
-        # A wrong width is even about the centre and moves it only together with a wrong centre.
-        if not max(move * move, abs(move * wider), WIDTH_EASE * wider * wider) < limit:
+        if not max(abs(move), abs(wider)) < START * start.hwhm_ev:
             return None
+        # A wrong width is even about the centre and moves it only together with a wrong centre.
+        near = max(move * move, abs(move * wider), WIDTH_EASE * wider * wider) < limit
         residual = data - (self._taken @ data) @ self._taken
         return Fit(
             start.centre_ev + move,
@@ -84,5 +89,5 @@ class Linear:
             residual,
             self._solve[1] / height,
             start.rows,
-            converged=math.isfinite(centre_sd),
+            converged=near and math.isfinite(centre_sd),
         )

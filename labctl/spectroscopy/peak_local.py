@@ -34,14 +34,15 @@ class LocalEstimator:
     def look(self, pixels: Pixels) -> Fit | None:
         """Fit one frame, or give None; the fit need not be sound. No sample is remembered."""
         found = self._linear.read(pixels) if self._linear else None
-        if found:
+        if found and found.converged:
             self._fresh = None
             return found
         window: Window | None
         if self.last is None:
             found, window = peak_seed.cold(pixels, self._near_nm)
         else:
-            span = (self.last.centre_ev, self.last.hwhm_ev)
+            start = found or self.last
+            span = (start.centre_ev, start.hwhm_ev)
             window = cut(pixels, span)
             found = fit(window, *span, steps=WARM_STEPS) if window else None
         self._fresh = (pixels, window) if window else None

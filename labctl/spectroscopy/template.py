@@ -30,12 +30,12 @@ STEPS = 6
 LINEAR_HWHM = 0.03
 """A move below this is small enough for the derivatives taken where it began."""
 LARGEST_MOVE_HWHM = 0.5
-WIDENING_PER_FRAME = (3e-4, 1.5e-4)
-WIDENING_PER_HWHM = (0.1, 0.05)
+WIDENING_PER_FRAME = (3e-4, 1.5e-4, 3e-4)
+WIDENING_PER_HWHM = (0.1, 0.05, 0.1)
 """How much the relative width may change (sd), by all states and by the 1S alone: per frame in any
 case, and per half-width that the peak moved, for it is movement that broadens."""
 BLUR = 1.0 / SD_TO_HWHM**2
-SHIFT, SCALE, WIDENING = 0, 1, slice(2, 4)
+SHIFT, SCALE, WIDENING = 0, 1, slice(2, 5)
 """Places in a solution; offset, slope and turbidity follow."""
 
 
@@ -59,8 +59,8 @@ class State:
     shift_ev: float = 0.0
     moved_ev: float = 0.0
     scale: float = 1.0
-    widening: Floats = field(default_factory=lambda: np.zeros(2))
-    spread: Floats = field(default_factory=lambda: np.zeros((2, 2)))
+    widening: Floats = field(default_factory=lambda: np.zeros(3))
+    spread: Floats = field(default_factory=lambda: np.zeros((3, 3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,11 @@ class Shape:
 
     def columns(self, x: Floats, widening: Floats) -> Floats:
         """Give minus slope, value and the two broadenings at x (n,), already widened, (4, n)."""
-        whole, own = (BLUR * widening).tolist()
-        value = self.tables[0] + whole * self.tables[2] + own * self.tables[6]
-        slope = self.tables[1] + whole * self.tables[3] + own * self.tables[7]
-        rows = np.stack((-slope, value, BLUR * self.tables[2], BLUR * self.tables[6]))
+        whole, own = (BLUR * widening[:2]).tolist()
+        more = float(widening[2])
+        value = self.tables[0] + whole * self.tables[2] + own * self.tables[6] + more*self.tables[4]
+        slope = self.tables[1] + whole * self.tables[3] + own * self.tables[7] + more*self.tables[5]
+        rows = np.stack((-slope, value, BLUR * self.tables[2], BLUR * self.tables[6], self.tables[4]))
         place = (x - self.first_x) * TABLE_PER_HWHM
         low = np.clip(place.astype(np.intp), 0, rows.shape[1] - 2)
         below = rows[:, low]

@@ -61,20 +61,6 @@ def test_before_two_frames_are_in_chi2_is_believed_where_it_is_worse():
     assert not learnt.known
 
 
-def test_no_difference_is_taken_across_a_gap():
-    rows = cubic()
-    learnt = FrameNoise()
-    first, second, third, fourth = residuals(frames(1.0, 1, 3, 4), rows)
-    learnt.learn(first, (rows,), SIZE)
-    learnt.learn(second, (rows,), SIZE)
-    before = learnt.variance
-    learnt.forget_frame()
-    learnt.learn(third + 100.0, (rows,), SIZE)
-    assert learnt.variance == before
-    learnt.learn(fourth + 100.0, (rows,), SIZE)
-    assert learnt.variance < 3.0
-
-
 @pytest.mark.parametrize("constant", [0.0, math.nan])
 def test_a_detector_that_stands_still_teaches_nothing(constant):
     learnt = FrameNoise()

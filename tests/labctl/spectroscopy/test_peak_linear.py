@@ -43,7 +43,8 @@ def test_frames_that_stay_near_are_read_as_the_full_fit_reads_them(spectra, made
 
 def test_what_has_moved_or_changed_is_not_read(spectra, made):
     frame, linear = made
-    assert linear.read(pixels(spectra, 1, 583.0)) is None
+    assert not linear.read(pixels(spectra, 1, 581.0)).converged
+    assert linear.read(pixels(spectra, 1, 590.0)) is None
     assert linear.read(replace(frame, sigma=1.5 * frame.sigma)) is None
     assert linear.read(replace(frame, absorbance=-frame.absorbance)) is None
     spoiled = frame.good.copy()

@@ -104,9 +104,10 @@ def test_a_bubble_is_never_good_and_leaves_no_trace(spectra, bubble):
     nm, y, s = quiet(spectra, "inp33", 30)
     for burst in (20, 21, 25):
         y[burst] = bubble(y[burst], nm)
+    y[24] = math.nan
     found = follow(nm, y, s)
     quality = [f.quality for f in found]
-    assert [i for i, q in enumerate(quality) if q != "GOOD"] == [20, 21, 25]
+    assert [i for i, q in enumerate(quality) if q != "GOOD"] == [20, 21, 24, 25]
     assert all("misfit" in found[i].flags for i in (20, 21, 25))
     assert peaks_of(found[26:]).mean() == pytest.approx(peaks_of(found[12:20]).mean(), abs=0.02)
 
@@ -141,7 +142,7 @@ def test_a_ramp_of_temperature_is_followed(spectra, nm_per_frame):
     assert found[-1].peak_nm - found[12].peak_nm == pytest.approx(moved, abs=0.15)
 
 
-def test_growth_over_a_hundred_nanometres_renews_the_template(spectra):
+def test_growth_over_a_hundred_nanometres_is_followed(spectra):
     done = 1.0 - np.exp(-np.arange(200) / 60.0)
     device = spectra.SPECTROMETERS["Flame"]
     rng = np.random.default_rng(2)
@@ -156,6 +157,20 @@ def test_growth_over_a_hundred_nanometres_renews_the_template(spectra):
         errors.append(found.peak_nm - core.peak_nm)
     assert good > 180
     assert np.abs(errors).max() < 1.5
+
+
+def test_a_sample_may_outgrow_the_width_it_was_learnt_with(spectra):
+    core, device = spectra.CORES["inp33"], spectra.SPECTROMETERS["Flame"]
+    rng = np.random.default_rng(3)
+    tracker, found = PeakTracker(), []
+    for part in np.linspace(0.0, 1.0, 200):
+        clean = replace(core, widen=0.3 * part).absorbance(device.wavelength_nm)
+        sigma = device.sigma(clean)
+        noisy = clean + sigma * rng.standard_normal(sigma.size)
+        found.append(tracker.update(device.wavelength_nm, noisy, sigma))
+    assert all(f.quality == "GOOD" for f in found)
+    assert np.ptp(peaks_of(found[10:])) < 0.5
+    assert 1.1 < found[-1].hwhm_nm / found[12].hwhm_nm < 1.35
 
 
 def test_a_peak_that_left_during_a_dark_spell_is_found_again(spectra):
