@@ -10,7 +10,7 @@ from labctl.errors import UsageError
 
 State = Literal["collecting", "changing", "saturated", "no_reaction", "fault"]
 
-MARGIN = 0.7
+MARGIN = 0.8
 """Part of delta that may remain: the rest is kept for tails slower than any model."""
 
 
