@@ -24,6 +24,7 @@ from labctl.spectroscopy.saturation_samples import (
 )
 from labctl.spectroscopy.saturation_track import Track
 from labctl.spectroscopy.saturation_verdict import (
+    LENIENCE,
     MARGIN,
     SaturationSettings,
     State,
@@ -279,7 +280,7 @@ class SaturationDetector:
         left = outlook.total()
         shift = self._shift(posterior, last)
         now_s = last.time_s
-        if exceed > self.settings.alpha or self._fresh < FRESH_BINS:
+        if exceed > LENIENCE * self.settings.alpha or self._fresh < FRESH_BINS:
             self._settled_s = math.nan
         elif math.isnan(self._settled_s):
             self._settled_s = now_s

@@ -25,7 +25,7 @@ STRETCHED_TAU_S = (10.0, 600.0)
 BETAS = (0.5, 0.57, 0.64, 0.72, 0.82)
 POWER_LAWS = 10
 POWER_TAU_S = (8.0, 1500.0)
-POWERS = (0.7, 1.0, 1.5)
+POWERS = (0.7, 1.0, 1.3, 1.7)
 AGES_S = (0.0, 300.0, 1500.0)
 """How old a diffusion may be when the series begins."""
 

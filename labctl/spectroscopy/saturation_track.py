@@ -18,7 +18,7 @@ from labctl.spectroscopy.saturation_shapes import FIRST_SD_NM, SECOND_SD_NM, Flo
 
 LEVEL_SD_NM = 200.0
 COEFFICIENT_SD_NM_PER_K = 0.03
-TIED = 3.0
+TIED = 6.0
 """A term's two amplitudes share its sum evenly: their difference has a variance of sum²/TIED."""
 NOISE_WEIGHT = 6.0
 """The scatter expected counts as this many bins."""

@@ -10,8 +10,10 @@ from labctl.errors import UsageError
 
 State = Literal["collecting", "changing", "saturated", "no_reaction", "fault"]
 
-MARGIN = 0.8
-"""Part of delta that may remain: the rest is kept for tails slower than any model."""
+MARGIN = 0.7
+"""Part of delta that may remain, as far as the models go: the rest is kept for other courses."""
+LENIENCE = 5.0
+"""More than MARGIN x delta may remain with LENIENCE x alpha; more than delta with less than alpha."""
 
 
 @dataclass(frozen=True, slots=True)
