@@ -147,7 +147,8 @@ class DecayModels:
         self.columns: Index = np.stack((first, first + terms, second, second + terms), axis=1)
         self.log_chance: Floats = np.array([m.log_chance for m in self.shapes.models])
         self.features = 2 * terms
-        code = self.columns[:, :, None] * self.features + self.columns[:, None, :]
+        down, across = self.columns[:, :, None], self.columns[:, None, :]
+        code = np.minimum(down, across) * self.features + np.maximum(down, across)
         unique, places = np.unique(code, return_inverse=True)
         self.products: Index = places.reshape(code.shape)
         self.left, self.right = unique // self.features, unique % self.features

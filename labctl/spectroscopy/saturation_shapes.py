@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-EXPONENTIALS = 14
+EXPONENTIALS = 18
 FASTEST_TAU_S = 12.0
 STRETCHED = 10
 STRETCHED_TAU_S = (10.0, 600.0)
