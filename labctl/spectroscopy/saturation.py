@@ -297,6 +297,7 @@ class SaturationDetector:
             shift_nm=shift.mean,
             shift_sd_nm=shift.sd,
             interval_nm=(left.mean - reach, left.mean + reach),
+            segment_band_nm=posterior.band_nm,
         )
 
     def _shift(self, posterior: Posterior, last: Bin) -> Estimate:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-EXPONENTIALS = 18
+EXPONENTIALS = 22
 FASTEST_TAU_S = 12.0
-STRETCHED = 10
+STRETCHED = 12
 STRETCHED_TAU_S = (10.0, 600.0)
 BETAS = (0.5, 0.57, 0.64, 0.72, 0.82)
-POWER_LAWS = 10
+POWER_LAWS = 12
 POWER_TAU_S = (8.0, 1500.0)
 POWERS = (0.7, 1.0, 1.3, 1.7)
 AGES_S = (0.0, 300.0, 1500.0)

@@ -56,9 +56,10 @@ class SaturationSettings:
 class Verdict:
     """The state and all numbers it rests on; a number that is not known yet is NaN.
 
-    `remaining_nm` is the movement still expected (signed), `interval_nm` bounds it at 1 - alpha;
+    `remaining_nm` is the movement still expected (signed), `interval_nm` bounds it at 99.9 %;
     `probability` is that of less than MARGIN x delta remaining; `n` counts bins, not frames;
-    slopes in nm/min; `shift_nm` is from the baseline to now.
+    slopes in nm/min; `shift_nm` is from the baseline to now; `segment_band_nm` is how far the doubt
+    about the correction to 25 °C has grown since the segment began, and is held in both sds.
     """
 
     state: State
@@ -71,6 +72,7 @@ class Verdict:
     shift_nm: float = math.nan
     shift_sd_nm: float = math.nan
     interval_nm: tuple[float, float] = (math.nan, math.nan)
+    segment_band_nm: float = 0.0
 
     def evidence(self) -> dict[str, str | int | float | list[float] | None]:
         """Give the verdict as plain values for a record; NaN becomes None."""

@@ -249,6 +249,7 @@ def test_a_band_that_grows_within_a_segment_counts_against_what_remains():
                 t_s, peak, 0.05, 200.0 + kelvin, band_nm=4.0 + growing * kelvin
             )
         sds.append(verdict.interval_nm[1] - verdict.interval_nm[0])
+        assert verdict.segment_band_nm == pytest.approx(growing * kelvin, abs=0.01)
     assert sds[1] > sds[0] + 2.0 * 3.0 * 0.7
 
 
