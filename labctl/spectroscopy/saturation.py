@@ -37,6 +37,10 @@ __all__ = ["SaturationDetector", "SaturationSettings", "State", "Verdict"]
 FEWEST_BINS = 6
 FEWEST_SPARSE = 5
 SHORTEST_S = 120.0
+SPARSE_S = 60.0
+"""Samples further apart are aliquots: there will be few of them, and none is a bubble."""
+ENOUGH_BINS = 10
+"""Bins that a decision needs: five or six numbers are fitted to them."""
 FRESH_BINS = 3
 """Bins that must follow a gap or a step before anything is decided."""
 SUSPECT_SD = 5.0
@@ -214,8 +218,8 @@ class SaturationDetector:
         """Start a track once there is enough to start with."""
         count = len(self._early)
         span_s = self._early[-1].time_s - self._early[0].time_s
-        sparse = self._clock.interval_s > SHORTEST_S / FEWEST_BINS
-        if count < (FEWEST_SPARSE if sparse else FEWEST_BINS) or span_s < SHORTEST_S:
+        fewest = FEWEST_SPARSE if self._clock.interval_s > SPARSE_S else FEWEST_BINS
+        if count < fewest or span_s < SHORTEST_S:
             words = f"{count} bins over {span_s:.0f} s so far"
             self._verdict = replace(doubt("collecting", words), n=count)
             return
@@ -231,7 +235,8 @@ class SaturationDetector:
             track.add(full)
         self._fresh += len(bins)
         band_nm = abs(self._band_nm - self._start_band_nm)
-        self._posterior = replace(track.posterior(self._binner.scale), band_nm=band_nm)
+        posterior = track.posterior(self._binner.scale, self._binner.lowest)
+        self._posterior = replace(posterior, band_nm=band_nm)
         self._binner.scale = self._posterior.scale
         self._verdict = self._judge(self._posterior, bins[-1])
 
@@ -280,7 +285,9 @@ class SaturationDetector:
         left = outlook.total()
         shift = self._shift(posterior, last)
         now_s = last.time_s
-        if exceed > LENIENCE * self.settings.alpha or self._fresh < FRESH_BINS:
+        enough = FEWEST_SPARSE if self._clock.interval_s > SPARSE_S else ENOUGH_BINS
+        soon = posterior.n < enough or self._fresh < FRESH_BINS
+        if exceed > LENIENCE * self.settings.alpha or soon:
             self._settled_s = math.nan
         elif math.isnan(self._settled_s):
             self._settled_s = now_s

@@ -23,6 +23,9 @@ USUAL_SAMPLES = 60
 BEND_TO_SD = 1.0 / (0.6745 * math.sqrt(6.0))
 """From the median size of a second difference to the sd of white noise."""
 SPOILED_SD = 10.0
+LOWEST_KNOWN = 0.9
+LOWEST_UNKNOWN = 0.2
+"""The least part of a sigma (or of UNKNOWN_SIGMA_NM) that is believed to be the noise."""
 COLLAPSE_SAMPLES = 10
 COLLAPSE = 0.12
 """A scatter below this part of the noise expected is a frozen value, not a quiet one."""
@@ -118,14 +121,19 @@ class HealthWatch:
 
 @dataclass(slots=True)
 class Binner:
-    """Gathers neighbouring samples into one; a lone outlier among three is left out."""
+    """Gathers neighbouring samples into one; a lone outlier among three is left out.
+
+    `scale` is the noise in sigmas as reported, `lowest` the least that it may be.
+    """
 
     scale: float = 1.0
+    lowest: float = 1.0
     _samples: list[Sample] = field(default_factory=list)
 
     def add(self, sample: Sample, interval_s: float) -> Bin | None:
         """Take a sample and give a bin once one is full; sparse samples pass straight through."""
         self._samples.append(sample)
+        self.lowest = LOWEST_KNOWN if math.isfinite(sample.sigma_nm) else LOWEST_UNKNOWN
         width_s = min(max(BIN_S, (BIN_SAMPLES - 0.5) * interval_s), LONGEST_BIN_S)
         sparse = BIN_SAMPLES * interval_s > 1.5 * LONGEST_BIN_S
         if not sparse and sample.time_s - self._samples[0].time_s + interval_s < width_s:

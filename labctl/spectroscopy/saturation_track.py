@@ -22,8 +22,9 @@ TIED = 6.0
 """A term's two amplitudes share its sum evenly: their difference has a variance of sum²/TIED."""
 NOISE_WEIGHT = 6.0
 """The scatter expected counts as this many bins."""
-SCALES = (0.5, 30.0)
-"""How far the noise may lie from the sigma reported."""
+FITTED = 4.0
+"""Numbers that a model takes from the data, as a rule."""
+LARGEST_SCALE = 30.0
 RECENT = 0.5
 """Power of time with which old residuals count less in the noise."""
 MOST_RESIDUALS = 240
@@ -78,13 +79,18 @@ class Track:
         self._plain -= np.outer(self._plain[0], self._plain[0]) / count
         self._levels += 1
 
-    def posterior(self, scale: float) -> Posterior:
-        """Weigh all models by four bins or more; `scale` is the noise known so far, in sigmas."""
+    def posterior(self, scale: float, lowest: float) -> Posterior:
+        """Weigh all models by four bins or more.
+
+        `scale` is the noise known so far, in sigmas as reported; `lowest` the least believed.
+        """
         models = self._models
         nuisance, gram, moment = self._reduce(scale)
         mean, covariance, evidence = _solve(gram, moment, models.log_chance)
         best = int(np.argmax(evidence))
-        inflation, chi2 = self._inflation(best, mean[best], nuisance, scale)
+        chi2, spread = self._misfit(best, mean[best], nuisance, scale)
+        chi2 = min(max(chi2, (lowest / scale) ** 2), (LARGEST_SCALE / scale) ** 2)
+        inflation = chi2 * spread
         log_weight = (evidence - models.log_chance - evidence[best]) / inflation
         log_weight += models.log_chance
         weight = np.exp(log_weight - log_weight.max())
@@ -96,7 +102,7 @@ class Track:
             nuisance=replace(nuisance, inflation=inflation),
             end_s=self._seen[-1][0],
             n=len(self),
-            scale=min(max(scale * math.sqrt(chi2), SCALES[0]), SCALES[1]),
+            scale=scale * math.sqrt(chi2),
         )
 
     def _reduce(self, scale: float) -> tuple[Nuisance, Floats, Floats]:
@@ -120,10 +126,10 @@ class Track:
         )
         return nuisance, gram[models.products], moment[models.columns]
 
-    def _inflation(
+    def _misfit(
         self, best: int, mean: Floats, nuisance: Nuisance, scale: float
     ) -> tuple[float, float]:
-        """Give the variance factor for misfit and correlation, and its part that is noise."""
+        """Give chi² of the best model, and the factor for correlation and for being few."""
         recent = slice(max(len(self) - MOST_RESIDUALS, 0), len(self))
         time_s, kelvin, shift, sigma, level = np.array(self._seen[recent]).T
         columns = self._models.columns[best]
@@ -133,12 +139,11 @@ class Track:
         off = (off_nm - _level_means(off_nm, sigma, level.astype(np.intp))) / (scale * sigma)
         memory = ((time_s + 60.0) / (time_s[-1] + 60.0)) ** RECENT
         count = float(memory.sum())
-        chi2 = (NOISE_WEIGHT + float(memory @ off**2)) / (NOISE_WEIGHT + max(count - 3.0, 0.5))
-        chi2 = min(max(chi2, 0.2), 1e6)
+        chi2 = (NOISE_WEIGHT + float(memory @ off**2)) / (NOISE_WEIGHT + max(count - FITTED, 0.5))
         follow = float(off[1:] @ off[:-1]) / max(float(off @ off), 1e-12)
         follow = min(max(follow - 1.0 / math.sqrt(off.size), 0.0), 0.9)
-        spread = 1.0 + 2.0 / (count + NOISE_WEIGHT - 3.0)
-        return chi2 * spread * (1.0 + follow) / (1.0 - follow), chi2
+        spread = 1.0 + 2.0 / (NOISE_WEIGHT + max(count - FITTED, 0.5))
+        return chi2, spread * (1.0 + follow) / (1.0 - follow)
 
 
 def _solve(gram: Floats, moment: Floats, log_chance: Floats) -> tuple[Floats, Floats, Floats]:

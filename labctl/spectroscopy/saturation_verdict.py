@@ -13,7 +13,7 @@ State = Literal["collecting", "changing", "saturated", "no_reaction", "fault"]
 MARGIN = 0.7
 """Part of delta that may remain, as far as the models go: the rest is kept for other courses."""
 LENIENCE = 5.0
-"""More than MARGIN x delta may remain with LENIENCE x alpha; more than delta with less than alpha."""
+"""What MARGIN x delta may be exceeded with, in alphas; delta itself then is with less than one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def test_what_is_left_is_foretold(models, course, sign):
 
     pulls = []
     for seed in range(12):
-        outlook = track(models, bins(either, seed=seed)).posterior(1.0).outlook()
+        outlook = track(models, bins(either, seed=seed)).posterior(1.0, 0.3).outlook()
         left = outlook.total()
         truth = float(either(1180.0 + 7500.0) - either(1180.0))
         pulls.append((left.mean - truth) / max(left.sd, 0.01))
@@ -74,7 +74,9 @@ def test_what_is_left_is_foretold(models, course, sign):
 
 
 def test_the_slope_is_the_derivative(models):
-    posterior = track(models, bins(lambda t: -20.0 * np.exp(-t / 600.0) + 580.0)).posterior(1.0)
+    posterior = track(models, bins(lambda t: -20.0 * np.exp(-t / 600.0) + 580.0)).posterior(
+        1.0, 0.3
+    )
     slope = posterior.slope()
     truth = 20.0 / 600.0 * math.exp(-1180.0 / 600.0)
     assert slope.mean == pytest.approx(truth, abs=4.0 * slope.sd)
@@ -86,21 +88,21 @@ def test_temperature_is_told_from_kinetics(models):
         return 2.0 * np.sin(2.0 * np.pi * t / 300.0)
 
     series = bins(lambda t: 590.0 + 0.02 * ripple(t), sigma=0.03, seed=2, temperature=ripple)
-    posterior = track(models, series).posterior(1.0)
+    posterior = track(models, series).posterior(1.0, 0.3)
     warm = posterior.level(1180.0, 2.0).mean - posterior.level(1180.0, 0.0).mean
     assert warm / 2.0 == pytest.approx(0.02, abs=0.008)
 
 
 def test_movement_beyond_a_limit_is_certain_at_first_and_excluded_at_last(models):
     series = bins(lambda t: 580.0 - 20.0 * np.exp(-t / 150.0), count=180)
-    assert track(models, series[:12]).posterior(1.0).outlook().exceeds(0.35) > 0.999
-    assert track(models, series).posterior(1.0).outlook().exceeds(0.35) < 1e-3
+    assert track(models, series[:12]).posterior(1.0, 0.3).outlook().exceeds(0.35) > 0.999
+    assert track(models, series).posterior(1.0, 0.3).outlook().exceeds(0.35) < 1e-3
 
 
 def test_a_slope_that_would_last_is_not_excluded(models):
     pace = 0.04 / 60.0
     series = bins(lambda t: 580.0 - 15.0 * np.exp(-t / 100.0) + pace * t, count=90)
-    outlook = track(models, series).posterior(1.0).outlook()
+    outlook = track(models, series).posterior(1.0, 0.3).outlook()
     assert outlook.exceeds(0.5) > 0.9
     assert outlook.total().mean > 0.5
 
@@ -111,7 +113,10 @@ def test_residuals_that_follow_each_other_widen_the_answer(models):
     for one in white:
         last = 0.9 * last + one.peak_nm - 580.0
         walk.append(Bin(one.times_s, 580.0 + last, one.sigma_nm, 0.0))
-    plain, walking = track(models, white).posterior(1.0), track(models, walk).posterior(1.0)
+    plain, walking = (
+        track(models, white).posterior(1.0, 0.3),
+        track(models, walk).posterior(1.0, 0.3),
+    )
     assert walking.outlook().total().sd > 2.0 * plain.outlook().total().sd
 
 
@@ -123,7 +128,7 @@ def test_the_noise_is_learnt_from_the_residuals(models, true):
     for k, one in enumerate(course):
         made.add(Bin(one.times_s, one.peak_nm, 0.05, 0.0))
         if k >= 8:
-            scale = made.posterior(scale).scale
+            scale = made.posterior(scale, 0.3).scale
     assert scale == pytest.approx(true, rel=0.2)
 
 
@@ -138,7 +143,7 @@ def test_a_step_opens_the_level_and_nothing_else(models):
             made.step()
         height = 2.0 * (k >= 40)
         made.add(Bin(one.times_s, one.peak_nm + height, one.sigma_nm, 0.0))
-    stepped, plain = made.posterior(1.0), track(models, series).posterior(1.0)
+    stepped, plain = made.posterior(1.0, 0.3), track(models, series).posterior(1.0, 0.3)
     assert stepped.scale < 1.3
     assert stepped.level(1180.0, 0.0).mean == pytest.approx(
         plain.level(1180.0, 0.0).mean + 2.0, abs=0.1
@@ -154,7 +159,7 @@ def test_the_closed_form_is_that_of_a_plain_least_squares_fit(models):
         lambda t: 580.0 - 15.0 * np.exp(-t / 200.0), temperature=lambda t: np.sin(t / 90.0)
     )
     made = track(models, series)
-    posterior = made.posterior(1.0)
+    posterior = made.posterior(1.0, 0.3)
     model = int(np.argmax(posterior.weight))
     columns = models.columns[model][:2]
     time_s = np.array([one.time_s for one in series])
@@ -183,7 +188,7 @@ def test_the_closed_form_is_that_of_a_plain_least_squares_fit(models):
 )
 def test_any_series_gives_finite_numbers(models, peaks, gap, sigma, scale):
     series = [Bin((gap * k,), y, sigma, 20.0) for k, y in enumerate(peaks)]
-    posterior = track(models, series).posterior(scale)
+    posterior = track(models, series).posterior(scale, 0.3)
     outlook = posterior.outlook()
     assert 0.0 <= outlook.exceeds(0.4) <= 1.0
     assert math.isfinite(outlook.total().mean)
