@@ -11,7 +11,9 @@ from labctl.errors import UsageError
 State = Literal["collecting", "changing", "saturated", "no_reaction", "fault"]
 
 MARGIN = 0.7
-"""Part of delta that may remain: the rest is kept for tails slower than any model."""
+"""Part of delta that may remain, as far as the models go: the rest is kept for other courses."""
+LENIENCE = 5.0
+"""What MARGIN x delta may be exceeded with, in alphas; delta itself then is with less than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,10 @@ class SaturationSettings:
 class Verdict:
     """The state and all numbers it rests on; a number that is not known yet is NaN.
 
-    `remaining_nm` is the movement still expected (signed), `interval_nm` bounds it at 1 - alpha;
+    `remaining_nm` is the movement still expected (signed), `interval_nm` bounds it at 99.9 %;
     `probability` is that of less than MARGIN x delta remaining; `n` counts bins, not frames;
-    slopes in nm/min; `shift_nm` is from the baseline to now.
+    slopes in nm/min; `shift_nm` is from the baseline to now; `segment_band_nm` is how far the doubt
+    about the correction to 25 °C has grown since the segment began, and is held in both sds.
     """
 
     state: State
@@ -69,6 +72,7 @@ class Verdict:
     shift_nm: float = math.nan
     shift_sd_nm: float = math.nan
     interval_nm: tuple[float, float] = (math.nan, math.nan)
+    segment_band_nm: float = 0.0
 
     def evidence(self) -> dict[str, str | int | float | list[float] | None]:
         """Give the verdict as plain values for a record; NaN becomes None."""
