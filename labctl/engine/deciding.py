@@ -166,6 +166,7 @@ class Decision:
                 _known(sighting.temperature_c),
                 hold,
                 sighting.usable,
+                _known(sighting.band_nm),
             )
         )
         t_s = sighting.t_ns / NS

@@ -194,6 +194,9 @@ class InputRow:
     temperature_c: float | None = field(metadata=about("flask", "°C"))
     hold: bool = field(metadata=about("1 while the reaction was disturbed or paused"))
     used: bool = field(metadata=about("1 if the detector used it"))
+    band_nm: float | None = field(
+        default=None, metadata=about("what the correction to 25 °C adds to the sd", "nm")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from labctl.record import rows
 from labctl.record.rows import Json
 
 APPLICATION_ID = int.from_bytes(b"labc", "big")
-VERSION = 1
+VERSION = 2
 FILE_NAME = "run.sqlite"
 
 Cell = str | int | float | bytes | None

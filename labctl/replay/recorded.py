@@ -114,10 +114,14 @@ def _absorbed(run: Run, kind: str) -> Iterator[tuple[SpectrumStamp, Absorbance]]
 
 
 class _Means:
-    """Means of dark and reference frames, each the group taken last before a spectrum."""
+    """Means of dark and reference frames, each the group taken last before a spectrum.
+
+    A cuvette has one of its own of each, written down beside it.
+    """
 
     def __init__(self, run: Run, prefix: str) -> None:
         self._run = run
+        self._cuvette = bool(prefix)
         self._stamps = {kind: run.spectra(prefix + kind) for kind in ("dark", "reference")}
         self._made: dict[int, tuple[Floats, int]] = {}
 
@@ -132,9 +136,10 @@ class _Means:
         ]
         if not alike:
             return None
-        last = alike[-1]
+        last = min(alike, key=lambda s: abs(s.id - sample.id)) if self._cuvette else alike[-1]
         if last.id not in self._made:
-            group = [stamp for stamp in alike if last.t_ns - stamp.t_ns <= TOGETHER_S * NS]
+            since_ns = last.t_ns - TOGETHER_S * NS
+            group = [last] if self._cuvette else [s for s in alike if s.t_ns >= since_ns]
             # Summed in order, as the run did, so that the same frames give the same bits.
             total = sum((_floats(self._run.curve(stamp).values) for stamp in group), np.zeros(1))
             frames = len(group) if len(group) > 1 else last.averages or 1

@@ -102,7 +102,7 @@ def test_a_newer_record_is_refused_with_both_versions(tmp_path):
     with sqlite3.connect(tmp_path / "run.sqlite") as file:
         file.execute("PRAGMA user_version = 7")
     file.close()
-    with pytest.raises(RecordError, match="version 7; this labctl reads version 1"):
+    with pytest.raises(RecordError, match="version 7; this labctl reads version 2"):
         open_run(tmp_path)
 
 

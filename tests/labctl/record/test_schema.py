@@ -67,7 +67,7 @@ def test_the_tables_others_rest_on_are_there(file):
 
 def test_the_file_says_whose_it_is_and_which_version(file):
     assert file.execute("PRAGMA application_id").fetchone() == (0x6C616263,)
-    assert file.execute("PRAGMA user_version").fetchone() == (1,)
+    assert file.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_the_docs_hold_the_tables_as_they_are():

@@ -15,6 +15,7 @@ from labctl.replay import Frame, Watch, replay_run, replayed
 from labctl.replay.estimators import Found
 from labctl.replay.recorded import Peaks, peaks, with_peaks
 from labctl.replay.watch import watches
+from labctl.spectroscopy.temperature import to_25c
 
 TAU_S, RISE_NM, START_NM = 200.0, 12.0, 566.0
 
@@ -51,6 +52,8 @@ def test_with_nothing_changed_every_decision_falls_on_the_same_frame(record):
     assert made.outcome.last.remaining_nm == decision.evidence["remaining_nm"]
     assert made.outcome.last.shift_sd_nm == decision.evidence["shift_sd_nm"]
     assert made.settings.min_plateau_s == 300.0, "as the recipe says"
+    band = to_25c(last.raw_nm, last.temperature_c).band_nm
+    assert 0.02 * band < last.band_nm < band, "of a coefficient learnt in the run"
 
 
 def test_a_decision_that_has_not_ended_is_made_from_the_recipe_and_the_baseline(
@@ -191,5 +194,6 @@ def test_a_run_by_aliquots_is_made_again_from_cuvettes(by_hand_run):
     assert same.outcome.verdict == decision.verdict == "saturated"
     assert same.outcome.at_s == same.watch.seen[-1].t_s
     for was, now in zip(same.watch.seen, again.watch.seen, strict=True):
-        assert now.peak_nm == pytest.approx(was.peak_nm, abs=0.02)
+        assert now.peak_nm == pytest.approx(was.peak_nm, abs=0.01)
+        assert now.sigma_nm == pytest.approx(was.sigma_nm, rel=0.02)
     assert again.outcome.verdict == "saturated"
