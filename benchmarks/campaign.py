@@ -38,6 +38,7 @@ from simulators.world import RigWorld, build_world
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 NEVER_S = 4 * 3600.0
+CORES_WITHIN_NM = 2.0
 # The ramp counts as done at its beginning, so that the decision watches all of it.
 RAMPED = """  - baseline: {of: [peak, pl], as: full, for: 3 min}
   - ramp: {to: 250 C, rate: $ramp, within: 49 K}
@@ -228,12 +229,14 @@ def _cores(runs: Sequence[Ran]) -> tuple[str, bool]:
     target_nm = 470.0
     off = [r.peak_nm - target_nm for r in runs]
     seen = [r.landed_nm - target_nm for r in runs]
+    wide = sum(not abs(nm) <= CORES_WITHIN_NM for nm in off)
     stopped = all("grow.3" in r.seen and r.seen["grow.3"].verdict == "reached" for r in runs)
     text = (
         f"{_verdicts(runs, 'grow.3')}; true cold peak from 470 nm {spread(off, 'nm')}; "
-        f"as seen after the quench {spread(seen, 'nm')}"
+        f"as seen after the quench {spread(seen, 'nm')}; "
+        f"farther than {CORES_WITHIN_NM:g} nm: {wide} (bound 0)"
     )
-    return text, stopped
+    return text, stopped and wide == 0
 
 
 def _other_growth(world: RigWorld, rng: random.Random) -> None:
