@@ -16,7 +16,7 @@ from labctl.engine.run import Run
 from labctl.record import InputRow
 from labctl.spectroscopy.photoluminescence import FLAT_POINTS, FLAT_SPANS_S, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
-from labctl.spectroscopy.temperature import Coefficient, band_between
+from labctl.spectroscopy.temperature import REFERENCE_C, Coefficient, band_between
 
 STEADY_MIN_POINTS = 6
 FLAT_WINDOW_S = FLAT_SPANS_S[-1]
@@ -143,7 +143,8 @@ class Decision:
             **self._criterion.settings,
         }
         if self._baseline is not None:
-            evidence["baseline_nm"], evidence["baseline_sigma_nm"] = self._baseline
+            names = ("baseline_nm", "baseline_sigma_nm", "baseline_band_nm")
+            evidence |= dict(zip(names, self._baseline, strict=True))
         last = next((s for s in reversed(self._tracking.sightings) if s.usable), None)
         if last is not None:
             evidence |= {"hot_nm": last.raw_nm, "peak_25c_nm": last.peak_nm}
@@ -166,7 +167,7 @@ class Decision:
                 _known(sighting.temperature_c),
                 hold,
                 sighting.usable,
-                _known(sighting.band_nm),
+                _known(self._band_nm(sighting)),
             )
         )
         t_s = sighting.t_ns / NS
@@ -189,6 +190,7 @@ class Decision:
             None if by_sample else sighting.temperature_c,
             hold and not by_sample,
             sighting.raw_nm,
+            self._band_nm(sighting),
         )
         self._verdict = verdict
         self.reason = verdict.reason
@@ -200,6 +202,16 @@ class Decision:
                 self.settled = "saturated"
             else:
                 self.reason = "1S is saturated, PL is still moving"
+
+    def _band_nm(self, sighting: Sighting) -> float:
+        """Return what the coefficient leaves unsure between 25 °C and a sighting, in nm.
+
+        Two peaks share anchor and coefficient: the difference of their bands is what counts, and
+        that of the sightings' own bands is none where an anchor lies between.
+        """
+        if self._tracking.by_samples or not sighting.usable:
+            return 0.0
+        return _from_25c_nm(sighting.peak_nm, sighting.temperature_c, self._tracking.coefficient)
 
     def _pl_is_flat(self) -> bool:
         return areas_are_flat([row for row in self._tracking.areas if row[0] >= self._since_s])
@@ -239,21 +251,24 @@ def areas_are_flat(rows: Sequence[tuple[float, float, float]]) -> bool:
     return is_flat(times, areas, sigmas)
 
 
-def _baseline(tracking: Seen, criterion: Criterion) -> tuple[float, float] | None:
-    """Return the peak before the reaction at 25 °C and its sd, in nm."""
+def _baseline(tracking: Seen, criterion: Criterion) -> tuple[float, float, float] | None:
+    """Return the peak before the reaction at 25 °C, its sd and the coefficient's band, in nm."""
     level = tracking.levels.get(criterion.since)
     if level is None:
         return None
-    # Both peaks share the coefficient; only the way from one to the other is uncertain.
-    last = next((s for s in reversed(tracking.sightings) if s.usable), None)
-    band_nm = level.band_nm
-    if last is not None and math.isfinite(level.temperature_c):
-        ends_c = (level.temperature_c, last.temperature_c)
-        band_nm = band_between(*ends_c, level.peak_nm, tracking.coefficient)
-    return level.peak_nm, math.hypot(level.sigma_nm, band_nm)
+    if tracking.by_samples or not math.isfinite(level.temperature_c):
+        return level.peak_nm, level.sigma_nm, 0.0
+    band_nm = _from_25c_nm(level.peak_nm, level.temperature_c, tracking.coefficient)
+    return level.peak_nm, level.sigma_nm, band_nm
 
 
-def _detector(criterion: Criterion, baseline: tuple[float, float] | None) -> SaturationDetector:
+def _from_25c_nm(peak_nm: float, temperature_c: float, coefficient: Coefficient) -> float:
+    return band_between(REFERENCE_C, temperature_c, peak_nm, coefficient)
+
+
+def _detector(
+    criterion: Criterion, baseline: tuple[float, float, float] | None
+) -> SaturationDetector:
     if criterion.kind != "saturated":
         return SaturationDetector()
     detector = SaturationDetector(SaturationSettings(**criterion.settings))

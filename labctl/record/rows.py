@@ -195,7 +195,7 @@ class InputRow:
     hold: bool = field(metadata=about("1 while the reaction was disturbed or paused"))
     used: bool = field(metadata=about("1 if the detector used it"))
     band_nm: float | None = field(
-        default=None, metadata=about("what the correction to 25 °C adds to the sd", "nm")
+        default=None, metadata=about("doubt of the coefficient from 25 °C to here, as sd", "nm")
     )
 
 

@@ -93,9 +93,10 @@ def _decide(
     flat = not watch.also_flat or watch.areas is None
     course: list[tuple[float, Verdict]] = []
     settled: Outcome | None = None
-    reason = "no frame came in"
+    reason, band_nm = "no frame came in", 0.0
     for number, frame in enumerate(watch.frames, 1):
-        verdict = _fed(detector, frame, by_samples=watch.by_samples)
+        band_nm = frame.band_nm if math.isfinite(frame.band_nm) else band_nm
+        verdict = _fed(detector, frame, band_nm, by_samples=watch.by_samples)
         course.append((frame.t_s, verdict))
         if settled is not None:
             continue  # what it thinks afterwards tells what a later timer would have missed
@@ -109,7 +110,9 @@ def _decide(
     return settled or Outcome("not decided", at_s, reason, len(course), last), course
 
 
-def _fed(detector: SaturationDetector, frame: Frame, *, by_samples: bool) -> Verdict:
+def _fed(
+    detector: SaturationDetector, frame: Frame, band_nm: float, *, by_samples: bool
+) -> Verdict:
     return detector.update(
         frame.t_s,
         frame.peak_nm if frame.usable else math.nan,
@@ -117,6 +120,7 @@ def _fed(detector: SaturationDetector, frame: Frame, *, by_samples: bool) -> Ver
         None if by_samples else frame.temperature_c,
         frame.hold and not by_samples,
         frame.raw_nm,
+        band_nm,
     )
 
 

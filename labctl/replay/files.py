@@ -107,7 +107,13 @@ def _frame(t_s: float, scan: Scan, at_c: float, look: Estimator) -> Frame:
     found = look(Absorbance(scan.wavelength_nm, scan.absorbance, sigma, flags))
     cold = to_25c(found.raw_nm, at_c)
     return Frame(
-        t_s, found.raw_nm, cold.peak_nm, found.sigma_nm, at_c, hold=False, usable=found.usable
+        t_s,
+        found.raw_nm,
+        cold.peak_nm,
+        found.sigma_nm,
+        at_c,
+        usable=found.usable,
+        band_nm=cold.band_nm,
     )
 
 

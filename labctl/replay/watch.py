@@ -27,11 +27,15 @@ SAME_K = 3.0
 """The flask may move this far before what comes after a decision is another reaction."""
 
 Area = tuple[float, float, float]
+Baseline = tuple[float, float, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One peak as a detector gets it: s, nm as measured and at 25 °C, nm, °C; NaN: not known."""
+    """One peak as a detector gets it: s, nm as measured and at 25 °C, nm, °C; NaN: not known.
+
+    `band_nm` is the coefficient's doubt from 25 °C to here; NaN: as of the frame before.
+    """
 
     t_s: float
     raw_nm: float
@@ -40,6 +44,7 @@ class Frame:
     temperature_c: float
     hold: bool = False
     usable: bool = True
+    band_nm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Watch:
 
     `seen` are the frames it was given, `later` those that followed while nothing was added and the
     temperature stayed. `course` is the usable peak (s, nm at 25 °C) of the whole run. `baseline`
-    is the peak before the reaction with its sd in nm. `areas` (s, area, sd) since the watch began
+    is the peak before the reaction, its sd and the coefficient's band (None: in the sd) in nm. `areas` (s, area, sd) since the watch began
     are None where the record does not hold their sd.
     """
 
@@ -58,7 +63,7 @@ class Watch:
     later: Sequence[Frame] = ()
     course: Sequence[tuple[float, float]] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
-    baseline: tuple[float, float] | None = None
+    baseline: Baseline | None = None
     also_flat: bool = False
     areas: Sequence[Area] | None = ()
     by_samples: bool = False
@@ -166,13 +171,12 @@ def _told(run: Run) -> dict[str, WaitUntil]:
     return {step.id: step for step in steps if isinstance(step, WaitUntil)}
 
 
-def _baseline(
-    run: Run, row: DecisionRow, facts: Mapping[str, Json], since: str
-) -> tuple[float, float] | None:
+def _baseline(run: Run, row: DecisionRow, facts: Mapping[str, Json], since: str) -> Baseline | None:
     """Return the peak before the reaction: what the detector was told, else what was measured."""
     level, sd = facts.get("baseline_nm"), facts.get("baseline_sigma_nm")
     if isinstance(level, float) and isinstance(sd, float):
-        return level, sd
+        band = facts.get("baseline_band_nm")
+        return level, sd, band if isinstance(band, float) else None
     if facts or not since:
         return None
     for event in reversed(run.events):
@@ -180,7 +184,7 @@ def _baseline(
         if ours and event.t_ns <= row.start_ns and isinstance(event.data, Mapping):
             level, sd = event.data.get("peak_nm"), event.data.get("sigma_nm")
             if isinstance(level, float) and isinstance(sd, float):
-                return level, sd
+                return level, sd, None
     return None
 
 
@@ -207,7 +211,8 @@ def recipe_in(run: Run) -> Recipe | None:
 def _frame(row: InputRow) -> Frame:
     raw, peak, sigma = _number(row.raw_nm), _number(row.peak_nm), _number(row.sigma_nm)
     at_c = _number(row.temperature_c)
-    return Frame(row.t_ns / NS, raw, peak, sigma, at_c, row.hold, row.used)
+    band = _number(row.band_nm)
+    return Frame(row.t_ns / NS, raw, peak, sigma, at_c, row.hold, row.used, band)
 
 
 def _areas(run: Run, since_s: float) -> list[Area] | None:
