@@ -113,7 +113,7 @@ class Follower:
     def bell(self, sight: Sight | None = None) -> Bell:
         """Give the 1S component as a frame shows it, or as it last was."""
         state = self._state if sight is None else sight.state
-        bell, wider = self._shape.bell, 1.0 + float(state.widening[:2].sum())
+        bell, wider = self._shape.bell, 1.0 + float(state.form[:2].sum())
         return Bell(
             bell.centre_ev + state.shift_ev,
             bell.hwhm_ev * wider,

@@ -1,10 +1,11 @@
 """The shape of a spectrum around its 1S peak, learnt in the run, and its shift read from frames.
 
-A frame is the template moved along the energy axis, scaled, slightly broadened, on an offset, a
-slope and turbidity (energy to the fourth). All of that is linear for small moves, so a frame costs
-one weighted solve. Shift, scale and background are free in each frame. Broadening is slow; its two
-forms (every state alike, the 1S alone) are followed by a Kalman filter, so that they cost little
-precision and leave little bias behind.
+A frame is the template moved along the energy axis, scaled, slightly changed in form, on an offset,
+a slope and turbidity (energy to the fourth). All of that is linear for small moves, so a frame costs
+one weighted solve. Shift, scale and background are free in each frame. The form is slow: the width
+of all states, the width of the 1S, and its strength against the absorption to the blue, which does
+not move along with it. A Kalman filter follows these three, so that they cost little precision and
+leave little bias behind.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ STEPS = 6
 LINEAR_HWHM = 0.03
 """A move below this is small enough for the derivatives taken where it began."""
 LARGEST_MOVE_HWHM = 0.5
-WIDENING_PER_FRAME = (3e-4, 1.5e-4, 3e-4)
-WIDENING_PER_HWHM = (0.1, 0.05, 0.1)
-"""How much the relative width may change (sd), by all states and by the 1S alone: per frame in any
-case, and per half-width that the peak moved, for it is movement that broadens."""
+FORM_PER_FRAME = (3e-4, 1.5e-4, 3e-4)
+FORM_PER_HWHM = (0.1, 0.05, 0.1)
+"""How much the form may change (sd): width of all states, width of the 1S alone, its strength; per
+frame in any case, and per half-width that the peak moved, for it is movement that changes it."""
 BLUR = 1.0 / SD_TO_HWHM**2
-SHIFT, SCALE, WIDENING = 0, 1, slice(2, 5)
+SHIFT, SCALE, FORM = 0, 1, slice(2, 5)
 """Places in a solution; offset, slope and turbidity follow."""
 
 
@@ -52,14 +53,15 @@ class Bell:
 class State:
     """Where a sample stands against its template, taken from frame to frame.
 
-    `moved_ev` is by how much the shift has changed since the frame before; `widening` (2,) the
-    relative growth of the width, by all states and by the 1S alone; `spread` (2, 2) its covariance.
+    `moved_ev` is by how much the shift has changed since the frame before; `form` (3,) the relative
+    growth of the width by all states and by the 1S alone, and of the strength of the 1S; `spread`
+    (3, 3) its covariance.
     """
 
     shift_ev: float = 0.0
     moved_ev: float = 0.0
     scale: float = 1.0
-    widening: Floats = field(default_factory=lambda: np.zeros(3))
+    form: Floats = field(default_factory=lambda: np.zeros(3))
     spread: Floats = field(default_factory=lambda: np.zeros((3, 3)))
 
 
@@ -68,7 +70,7 @@ class Sight:
     """What one frame says: its state, and how well it fits.
 
     The sds are plain, as if the reported sigma were true. `residual`, `influence` (n,) and
-    `rows` (7, n) as in Fit.
+    `rows` (8, n) as in Fit.
     """
 
     state: State
@@ -94,13 +96,19 @@ class Shape:
     first_x: float
     tables: Floats
 
-    def columns(self, x: Floats, widening: Floats) -> Floats:
-        """Give minus slope, value and the two broadenings at x (n,), already widened, (4, n)."""
-        whole, own = (BLUR * widening[:2]).tolist()
-        more = float(widening[2])
-        value = self.tables[0] + whole * self.tables[2] + own * self.tables[6] + more*self.tables[4]
-        slope = self.tables[1] + whole * self.tables[3] + own * self.tables[7] + more*self.tables[5]
-        rows = np.stack((-slope, value, BLUR * self.tables[2], BLUR * self.tables[6], self.tables[4]))
+    def columns(self, x: Floats, form: Floats) -> Floats:
+        """Give minus slope, value and what each part of the form adds at x (n,), (5, n)."""
+        value, slope, bend, third, own, own_slope, own_bend, own_third = self.tables
+        whole, alone, strength = (form * (BLUR, BLUR, 1.0)).tolist()
+        rows = np.stack(
+            (
+                -(slope + whole * third + alone * own_third + strength * own_slope),
+                value + whole * bend + alone * own_bend + strength * own,
+                BLUR * bend,
+                BLUR * own_bend,
+                own,
+            )
+        )
         place = (x - self.first_x) * TABLE_PER_HWHM
         low = np.clip(place.astype(np.intp), 0, rows.shape[1] - 2)
         below = rows[:, low]
@@ -136,10 +144,10 @@ def read(shape: Shape, pixels: Pixels, start: State, noise: float) -> Sight | No
     """Read a frame against the template from the last state, or None where that leads nowhere.
 
     `noise` is the variance of the noise over the reported one; it weighs the frame against what
-    is known of the broadening.
+    is known of the form.
     """
     moved = start.moved_ev / shape.bell.hwhm_ev
-    drift = np.square(WIDENING_PER_FRAME) + np.square(np.multiply(WIDENING_PER_HWHM, moved))
+    drift = np.square(FORM_PER_FRAME) + np.square(np.multiply(FORM_PER_HWHM, moved))
     known = start.spread + np.diag(drift)
     prior = np.asarray(np.linalg.inv(known) * noise / start.scale**2, np.float64)
     shift = start.shift_ev
@@ -158,7 +166,7 @@ def read(shape: Shape, pixels: Pixels, start: State, noise: float) -> Sight | No
 def _solve(
     shape: Shape, window: Window, start: State, shift_ev: float, prior: Floats
 ) -> Sight | None:
-    """Solve one frame around a shift; `prior` (2, 2) is the information on the broadening."""
+    """Solve one frame around a shift; `prior` (3, 3) is the information on the form."""
     bell = shape.bell
     x = (window.energy_ev - shift_ev - bell.centre_ev) / bell.hwhm_ev
     first, last = np.searchsorted(-x, (-BLUE_HWHM, RED_HWHM)).tolist()
@@ -166,12 +174,12 @@ def _solve(
     x, root = x[part], 1.0 / window.sigma[part]
     turbid = (window.energy_ev[part] / bell.centre_ev) ** 4
     background = np.stack((np.ones_like(x), x, turbid))
-    rows = np.concatenate((shape.columns(x, start.widening), background)) * root
+    rows = np.concatenate((shape.columns(x, start.form), background)) * root
     size = 1.0 / np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows *= size[:, None]
     data = window.absorbance[part] * root
     normal = rows @ rows.T
-    normal[WIDENING, WIDENING] += prior * np.outer(size[WIDENING], size[WIDENING])
+    normal[FORM, FORM] += prior * np.outer(size[FORM], size[FORM])
     try:
         inverse = np.linalg.inv(normal)
     except np.linalg.LinAlgError:
@@ -190,12 +198,12 @@ def _solve(
             now_ev,
             start.moved_ev,
             scale,
-            start.widening + solution[WIDENING] / scale,
-            np.asarray(spread[WIDENING, WIDENING] / scale**2),
+            start.form + solution[FORM] / scale,
+            np.asarray(spread[FORM, FORM] / scale**2),
         ),
         math.sqrt(max(float(spread[SHIFT, SHIFT]), 0.0)) * to_ev,
         math.sqrt(max(float(spread[SCALE, SCALE]), 0.0)),
-        float(solution[WIDENING] @ prior @ solution[WIDENING]),
+        float(solution[FORM] @ prior @ solution[FORM]),
         float(residual @ residual) / (x.size - solution.size),
         residual,
         (inverse[SHIFT] @ rows) * (size[SHIFT] * to_ev),

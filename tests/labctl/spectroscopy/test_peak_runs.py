@@ -242,3 +242,22 @@ def test_the_estimate_moves_with_the_spectrum(spectra, move_ev, seed):
     for one, other in zip(plain, moved, strict=True):
         expected = HC_EV_NM / (HC_EV_NM / one.peak_nm + move_ev)
         assert other.peak_nm == pytest.approx(expected, abs=0.02)
+
+
+def test_absorption_that_stays_behind_does_not_hold_the_peak_back():
+    """Higher states grow with the cube of the energy and are 1 AU at 413 nm, wherever the 1S is."""
+    nm = np.linspace(350.0, 1000.0, 2068)
+    energy, hwhm = 1239.841984 / nm, 0.125
+    sigma = np.full(nm.size, 8e-4)
+    rng = np.random.default_rng(3)
+    tracker, errors = PeakTracker(470.0), []
+    for frame in range(150):
+        peak_nm = 470.0 + min(max(frame - 20, 0) * 0.25, 25.0)
+        away = (energy - 1239.841984 / peak_nm) / hwhm
+        bell = 0.35 * np.exp(-math.log(2.0) * away**2)
+        rest = (energy / 3.0) ** 3 / (1.0 + np.exp((2.4 - away) / 0.85))
+        rest /= np.interp(413.3, nm, rest)
+        seen = bell + rest + sigma * rng.standard_normal(nm.size)
+        errors.append(tracker.update(nm, seen, sigma).peak_nm - peak_nm)
+    before, after = np.mean(errors[10:20]), np.mean(errors[-20:])
+    assert abs(after - before) < 0.35, "of 25 nm"
