@@ -15,6 +15,8 @@ from labctl.spectroscopy.peak_linear import Linear
 Floats = NDArray[np.float64]
 
 WARM_STEPS = 8
+WINDOW_NOISE = 1.03
+"""The window is cut around a noisy centre, and shifts the fit by a quarter of its sd."""
 
 
 class LocalEstimator:
@@ -59,7 +61,7 @@ class LocalEstimator:
 
     def sd_ev(self, found: Fit) -> float:
         """Give the calibrated standard deviation of a fit's centre."""
-        return found.centre_sd_ev * self._noise.factor(found.influence, found.chi2)
+        return WINDOW_NOISE * found.centre_sd_ev * self._noise.factor(found.influence, found.chi2)
 
     def departure(self, found: Fit) -> float:
         """Give by how much the residuals differ from the last ones, 1 for noise; NaN at first."""
