@@ -25,7 +25,7 @@ from benchmarks.rules import RULES
 from benchmarks.scenarios import FAMILIES, build
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings
 
-Detect = Callable[[Scenario], tuple[float, str]]
+Detect = Callable[[Scenario, float], tuple[float, str]]
 KINDS = ("identifiable", "ambiguous", "held", "fault", "idle")
 LATEST_S = 4000.0
 """Runs that end later than this leave no time to declare, and count as neither late nor never."""
@@ -62,9 +62,9 @@ class Outcome:
         return (self.declared_s - due_s) / max(due_s - self.start_s, 300.0)
 
 
-def ours(scenario: Scenario, min_plateau_s: float = 0.0) -> tuple[float, str]:
+def ours(scenario: Scenario, alpha: float, min_plateau_s: float = 0.0) -> tuple[float, str]:
     """Run the detector; give the true time of `saturated` and the last doubt it named."""
-    detector = SaturationDetector(SaturationSettings(min_plateau_s=min_plateau_s))
+    detector = SaturationDetector(SaturationSettings(alpha=alpha, min_plateau_s=min_plateau_s))
     named = ""
     for true_s, row in zip(scenario.true_s, scenario.samples, strict=True):
         verdict = detector.update(*row)
@@ -75,8 +75,8 @@ def ours(scenario: Scenario, min_plateau_s: float = 0.0) -> tuple[float, str]:
     return math.inf, named
 
 
-def peer(scenario: Scenario, name: str) -> tuple[float, str]:
-    """Run one of the rules in use."""
+def peer(scenario: Scenario, alpha: float, name: str) -> tuple[float, str]:
+    """Run one of the rules in use, which know no risk."""
     return RULES[name](scenario), ""
 
 
@@ -87,12 +87,12 @@ DETECTORS: dict[str, Detect] = {
 }
 
 
-def judge(job: tuple[str, str, int, float]) -> Outcome:
+def judge(job: tuple[str, str, int, float, float]) -> Outcome:
     """Run one detector on one run."""
-    name, family, seed, noise = job
+    name, family, seed, noise, alpha = job
     case = build(family, seed, noise)
     begin = time.process_time()
-    declared_s, named = DETECTORS[name](case)
+    declared_s, named = DETECTORS[name](case, alpha)
     spent = time.process_time() - begin
     used = max(sum(t <= declared_s for t in case.true_s), 1)
     return Outcome(
@@ -107,12 +107,17 @@ def judge(job: tuple[str, str, int, float]) -> Outcome:
     )
 
 
-def run(name: str, families: Sequence[str], seeds: range, noise: float, jobs: int) -> list[Outcome]:
+def run(name: str, options: argparse.Namespace) -> list[Outcome]:
     """Run a detector over all families and seeds."""
-    work = [(name, family, seed, noise) for family in families for seed in seeds]
-    if jobs == 1:
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    work = [
+        (name, family, seed, options.noise, options.alpha)
+        for family in options.families
+        for seed in seeds
+    ]
+    if options.jobs == 1:
         return [judge(job) for job in work]
-    with multiprocessing.Pool(jobs) as pool:
+    with multiprocessing.Pool(options.jobs) as pool:
         return pool.map(judge, work, chunksize=8)
 
 
@@ -154,15 +159,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--noise", type=float, default=1.0, help="0.3 is a template tracker's")
+    parser.add_argument("--alpha", type=float, default=1e-3, help="the risk asked of labctl")
     parser.add_argument("--families", nargs="*", default=list(FAMILIES))
     parser.add_argument("--detectors", nargs="*", default=list(DETECTORS))
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    print(f"{len(options.families)} families, seeds {seeds[0]}-{seeds[-1]}, noise {options.noise}")
+    last = options.first_seed + options.seeds - 1
+    print(
+        f"{len(options.families)} families, seeds {options.first_seed}-{last}, "
+        f"noise {options.noise:g}, alpha {options.alpha:g}"
+    )
     cost: float | None = None
     for name in options.detectors:
-        outcomes = run(name, options.families, seeds, options.noise, options.jobs)
+        outcomes = run(name, options)
         mine = statistics.mean(o.spent_us for o in outcomes)
         cost = cost or mine
         print(f"{summary(name, outcomes)} ({mine / cost:.2f} x)")
