@@ -21,6 +21,9 @@ from labctl.spectroscopy.temperature import REFERENCE_C, Coefficient, band_betwe
 STEADY_MIN_POINTS = 6
 FLAT_WINDOW_S = FLAT_SPANS_S[-1]
 
+Baseline = tuple[float, float, float | None]
+"""The peak at 25 °C, its sd and the coefficient's band from 25 °C (None: in the sd), in nm."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -95,6 +98,7 @@ class Decision:
         self._since_s = run.elapsed.now_s()
         self._baseline = _baseline(tracking, criterion)
         self._detector = _detector(criterion, self._baseline)
+        self._at_nm = math.nan if self._baseline is None else self._baseline[0]
         self._verdict: Verdict | None = None
         self.aim = Aim(criterion, by_samples=tracking.by_samples)
         self._rows: list[tuple[float, float, float, float]] = []
@@ -207,11 +211,14 @@ class Decision:
         """Return what the coefficient leaves unsure between 25 °C and a sighting, in nm.
 
         Two peaks share anchor and coefficient: the difference of their bands is what counts, and
-        that of the sightings' own bands is none where an anchor lies between.
+        that of the sightings' own bands is none where an anchor lies between. It is taken at one
+        wavelength, so that it changes with temperature alone and not with the reaction.
         """
         if self._tracking.by_samples or not sighting.usable:
             return 0.0
-        return _from_25c_nm(sighting.peak_nm, sighting.temperature_c, self._tracking.coefficient)
+        if math.isnan(self._at_nm):
+            self._at_nm = sighting.peak_nm
+        return _from_25c_nm(self._at_nm, sighting.temperature_c, self._tracking.coefficient)
 
     def _pl_is_flat(self) -> bool:
         return areas_are_flat([row for row in self._tracking.areas if row[0] >= self._since_s])
@@ -251,13 +258,13 @@ def areas_are_flat(rows: Sequence[tuple[float, float, float]]) -> bool:
     return is_flat(times, areas, sigmas)
 
 
-def _baseline(tracking: Seen, criterion: Criterion) -> tuple[float, float, float] | None:
-    """Return the peak before the reaction at 25 °C, its sd and the coefficient's band, in nm."""
+def _baseline(tracking: Seen, criterion: Criterion) -> Baseline | None:
+    """Return the peak before the reaction, or None where no baseline was asked for."""
     level = tracking.levels.get(criterion.since)
     if level is None:
         return None
     if tracking.by_samples or not math.isfinite(level.temperature_c):
-        return level.peak_nm, level.sigma_nm, 0.0
+        return level.peak_nm, math.hypot(level.sigma_nm, level.band_nm), None
     band_nm = _from_25c_nm(level.peak_nm, level.temperature_c, tracking.coefficient)
     return level.peak_nm, level.sigma_nm, band_nm
 
@@ -266,9 +273,7 @@ def _from_25c_nm(peak_nm: float, temperature_c: float, coefficient: Coefficient)
     return band_between(REFERENCE_C, temperature_c, peak_nm, coefficient)
 
 
-def _detector(
-    criterion: Criterion, baseline: tuple[float, float, float] | None
-) -> SaturationDetector:
+def _detector(criterion: Criterion, baseline: Baseline | None) -> SaturationDetector:
     if criterion.kind != "saturated":
         return SaturationDetector()
     detector = SaturationDetector(SaturationSettings(**criterion.settings))

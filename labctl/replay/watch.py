@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from labctl.engine.deciding import Baseline
 from labctl.errors import RefusedError
 from labctl.recipe.load import recipe_of
 from labctl.recipe.model import Recipe
@@ -27,7 +28,6 @@ SAME_K = 3.0
 """The flask may move this far before what comes after a decision is another reaction."""
 
 Area = tuple[float, float, float]
-Baseline = tuple[float, float, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Watch:
 
     `seen` are the frames it was given, `later` those that followed while nothing was added and the
     temperature stayed. `course` is the usable peak (s, nm at 25 °C) of the whole run. `baseline`
-    is the peak before the reaction, its sd and the coefficient's band (None: in the sd) in nm. `areas` (s, area, sd) since the watch began
-    are None where the record does not hold their sd.
+    is the peak before the reaction. `areas` (s, area, sd) since the watch began are None where the
+    record does not hold their sd.
     """
 
     step: str

@@ -1,11 +1,11 @@
 """The shape of a spectrum around its 1S peak, learnt in the run, and its shift read from frames.
 
-A frame is the template moved along the energy axis, scaled, slightly changed in form, on an offset,
-a slope and turbidity (energy to the fourth). All of that is linear for small moves, so a frame costs
-one weighted solve. Shift, scale and background are free in each frame. The form is slow: the width
-of all states, the width of the 1S, and its strength against the absorption to the blue, which does
-not move along with it. A Kalman filter follows these three, so that they cost little precision and
-leave little bias behind.
+A frame is the template moved along the energy axis, scaled, slightly changed in form, on an
+offset, a slope and turbidity (energy to the fourth). All of that is linear for small moves, so a
+frame costs one weighted solve. Shift, scale and background are free in each frame. The form is
+slow: the width of all states, the width of the 1S, and its strength against the absorption to the
+blue, which does not move along with it. A Kalman filter follows these three, so that they cost
+little precision and leave little bias behind.
 """
 
 from __future__ import annotations
