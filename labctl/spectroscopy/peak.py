@@ -87,7 +87,7 @@ class PeakTracker:
             return None
         wrong = _fatal(pixels, marked, follower.bell())
         if wrong:
-            return self._lose(wrong)
+            return None if self._stands_elsewhere(pixels, marked) else self._lose(wrong)
         sight = follower.read(pixels) or self._found_anew(pixels, follower)
         if sight is None or follower.significance(sight) < SIGNIFICANT:
             return self._astray(follower)
@@ -108,6 +108,18 @@ class PeakTracker:
         if not flags:
             follower.accept(sight)
         return self._told(place, flags)
+
+    def _stands_elsewhere(self, pixels: Pixels, marked: Flags) -> bool:
+        """Begin anew where a peak stands in good pixels, once its last place has long been bad."""
+        if self._lost + 1 < LOST_FRAMES:
+            return False
+        found, _ = peak_seed.cold(pixels, self._gates.last_nm)
+        if found is None or _unsound(found):
+            return False
+        if _fatal(pixels, marked, Bell(found.centre_ev, found.hwhm_ev, found.height_au)):
+            return False
+        self._begin(nm_of(found.centre_ev))
+        return True
 
     def _found_anew(self, pixels: Pixels, follower: Follower) -> Sight | None:
         """Look for a peak that has moved further than the template reaches."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labctl.spectroscopy.absorbance import PixelFlag
 from labctl.spectroscopy.peak import PeakTracker
 
 HC_EV_NM = 1239.841984
@@ -180,6 +181,18 @@ def test_a_peak_that_left_during_a_dark_spell_is_found_again(spectra):
     found = follow(nm, y, s)
     assert all(f.quality == "GOOD" for f in found[-15:])
     assert found[-1].peak_nm == pytest.approx(590.0, abs=1.0)
+
+
+def test_a_place_that_stays_dark_does_not_hold_the_tracker_once_the_peak_is_out_of_it(spectra):
+    truth = np.concatenate((np.full(20, 540.0), np.linspace(541.0, 575.0, 30), np.full(10, 575.0)))
+    nm, y, s = quiet(spectra, peaks=truth)
+    flags = np.zeros(nm.shape, np.uint8)
+    flags[nm < 543.0] = PixelFlag.DARK.value
+    tracker = PeakTracker(540.0)
+    found = [tracker.update(nm, y[i], s[i], flags if i >= 20 else None) for i in range(truth.size)]
+    assert {f.quality for f in found[20:26]} == {"BAD"}
+    assert all(f.quality == "GOOD" for f in found[-5:])
+    assert found[-1].peak_nm == pytest.approx(575.0, abs=1.0)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
