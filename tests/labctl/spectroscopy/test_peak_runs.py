@@ -187,7 +187,7 @@ def test_a_place_that_stays_dark_does_not_hold_the_tracker_once_the_peak_is_out_
     truth = np.concatenate((np.full(20, 540.0), np.linspace(541.0, 575.0, 30), np.full(10, 575.0)))
     nm, y, s = quiet(spectra, peaks=truth)
     flags = np.zeros(nm.shape, np.uint8)
-    flags[nm < 543.0] = PixelFlag.DARK.value
+    flags[nm < 515.0] = PixelFlag.DARK.value
     tracker = PeakTracker(540.0)
     found = [tracker.update(nm, y[i], s[i], flags if i >= 20 else None) for i in range(truth.size)]
     assert {f.quality for f in found[20:26]} == {"BAD"}
