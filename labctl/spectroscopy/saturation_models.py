@@ -13,7 +13,7 @@ import numpy as np
 
 from labctl.spectroscopy.saturation_shapes import Floats, Index, Shapes
 
-GRID_PART = 0.25
+GRID_PART = 0.2
 """Doubt, as a part of what remains, that the true course lies between the models."""
 HORIZONS = (0.2, 1.0, 5.0)
 """How far ahead movement counts, in tau_max; a course that never ends counts for one tau_max."""

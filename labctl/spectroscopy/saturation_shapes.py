@@ -32,15 +32,15 @@ AGES_S = (0.0, 300.0, 1500.0)
 FIRST_SD_NM = 12.0
 SECOND_SD_NM = 6.0
 CHANCES = {
-    "exponential": 0.60,
+    "exponential": 0.50,
     "stretched": 0.20,
     "power law": 0.10,
-    "two exponentials": 0.10,
-    "exponential and line": 0.02,
+    "two exponentials": 0.30,
+    "exponential and line": 0.04,
     "exponential and root": 0.01,
     "root": 0.02,
 }
-"""How likely each kind is before anything was seen; shared evenly by its models."""
+"""How likely the kinds are, relative to each other, before anything was seen; shared evenly."""
 
 
 @dataclass(frozen=True, slots=True)
