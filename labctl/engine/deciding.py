@@ -19,6 +19,8 @@ from labctl.spectroscopy.saturation import SaturationDetector, SaturationSetting
 from labctl.spectroscopy.temperature import REFERENCE_C, Coefficient, band_between
 
 STEADY_MIN_POINTS = 6
+STIRRED = 0.5
+"""A bar that turns more slowly than this part of what was asked for does not mix the flask."""
 FLAT_WINDOW_S = FLAT_SPANS_S[-1]
 
 Baseline = tuple[float, float, float | None]
@@ -160,7 +162,7 @@ class Decision:
         return Ruling(state, self.reason, self.aim.aimed() if state == "reached" else None)
 
     def _take(self, sighting: Sighting) -> None:
-        hold = self._run.elapsed.frozen or self._run.has_token("injection")
+        hold = self._disturbed()
         self._run.record.decision_input(
             InputRow(
                 self._key,
@@ -184,6 +186,17 @@ class Decision:
             "steady": self._steady,
         }[self._criterion.kind]
         judge(sighting, t_s, hold)
+
+    def _disturbed(self) -> bool:
+        """Say whether the reaction is paused or disturbed: frozen, being dosed, not stirred."""
+        run = self._run
+        if run.elapsed.frozen or run.has_token("injection"):
+            return True
+        asked_rpm = run.flask.stirring_rpm
+        if not asked_rpm or "stirrer.speed" not in run.signals.latest:
+            return False
+        speed_rpm = run.signals.value("stirrer.speed")
+        return speed_rpm is None or speed_rpm < STIRRED * asked_rpm
 
     def _saturated(self, sighting: Sighting, t_s: float, hold: bool) -> None:
         by_sample = self._tracking.by_samples

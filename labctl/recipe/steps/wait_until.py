@@ -42,7 +42,9 @@ class WaitUntil(Step):
     """Wait until a track has saturated, reached a value or become steady, or a condition holds.
 
     `lead` is how long growth goes on after `reaches`, counted at the rate of the moment: the
-    decision falls so early that the peak at 25 °C comes to rest on its target.
+    decision falls so early that the peak at 25 °C comes to rest on its target. `on_no_data` is for
+    a track that gives no usable peaks or a frozen one; not written, it is as `on_timeout`, and
+    never goes on by itself.
     """
 
     verb: ClassVar[str] = "wait_until"
@@ -64,6 +66,7 @@ class WaitUntil(Step):
     not_before: Duration = 0.0
     timeout: Duration
     on_timeout: Literal["continue", "freeze", "park"] | OnTimeout = "freeze"
+    on_no_data: Literal["freeze", "park"] | OnTimeout | None = None
 
     @model_validator(mode="after")
     def _one_goal(self) -> WaitUntil:
@@ -81,7 +84,7 @@ class WaitUntil(Step):
         return Estimate(self.timeout / 3, self.timeout)
 
     async def run(self, bench: Bench) -> None:
-        """Wait; at the timeout follow `on_timeout`.
+        """Wait; at the timeout follow `on_timeout`, without usable peaks `on_no_data`.
 
         Raises:
             StepFailedError: the instrument failed, nothing reacted, or the timeout means failure.
@@ -150,6 +153,8 @@ class WaitUntil(Step):
 
     async def _ask(self, bench: Bench, ruling: Ruling) -> Answer:
         rule = self.on_timeout
+        if ruling.state == "fault" and self.on_no_data is not None:
+            rule = self.on_no_data
         if not isinstance(rule, OnTimeout):
             if rule == "park":
                 raise AbortedError(f"park: {ruling.reason}")

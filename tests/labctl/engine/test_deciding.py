@@ -43,6 +43,8 @@ class Watch:
         self.loop = loop
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
         self.injecting = False
+        self.signals = SimpleNamespace(latest={"stirrer.speed": 0}, value=lambda name: self.rpm)
+        self.rpm = 600.0
         self.record = Kept()
         self.tracking = SimpleNamespace(
             sightings=[], areas=[], levels={"before": Level(BEFORE_NM, 0.05, 0.1, 1.0)},
@@ -51,6 +53,7 @@ class Watch:
         run = SimpleNamespace(
             clock=clock, elapsed=Elapsed(clock), record=self.record, step_id="stage2.3",
             has_token=lambda kind: self.injecting, event=lambda *row: None,
+            flask=SimpleNamespace(stirring_rpm=600.0), signals=self.signals,
         )  # fmt: skip
         self.elapsed = run.elapsed
         self.decision = Decision(run, self.tracking, criterion)
@@ -112,6 +115,19 @@ def test_what_a_decision_saw_is_kept_row_by_row(watched):
     assert [row.used for row in rows[-2:]] == [False, True]
     assert rows[-2].peak_nm is None
     assert [row.hold for row in rows] == [False] * 31 + [True]
+
+
+@pytest.mark.parametrize("rpm", [0.0, 250.0, None])
+def test_a_flask_that_is_not_stirred_is_on_hold_and_counts_from_when_it_is(watched, rpm):
+    watch = watched()
+    react(watch, 600)
+    watch.rpm = rpm
+    stopped_nm = grown(600)
+    assert not any(watch.see(stopped_nm + 0.01 * (n % 3)) for n in range(200))
+    assert {row.hold for row in watch.record.inputs[60:]} == {True}
+    watch.rpm = 590.0
+    watch.see(stopped_nm)
+    assert not watch.record.inputs[-1].hold
 
 
 def test_each_sighting_is_taken_once_however_often_one_looks(watched):
