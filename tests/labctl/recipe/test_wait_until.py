@@ -1,4 +1,4 @@
-"""What `wait_until` does with each ruling: it goes on by itself only when what it waited for came."""
+"""What `wait_until` does with each ruling: it goes on by itself only when that came."""
 
 from __future__ import annotations
 
