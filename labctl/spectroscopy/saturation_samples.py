@@ -110,7 +110,8 @@ class HealthWatch:
         if peaks.size < COLLAPSE_SAMPLES:
             return ""
         bends = (np.abs(np.diff(peaks, 2)) * BEND_TO_SD).tolist()
-        scatter = median(bends[-COLLAPSE_SAMPLES + 2 :])
+        # All but one must be small: half of them being so is chance in one run of a hundred.
+        scatter = sorted(bends[-COLLAPSE_SAMPLES + 2 :])[-2]
         usual = median(bends) if peaks.size > USUAL_SAMPLES // 2 else 0.0
         known = [s for s in self._sigmas if math.isfinite(s)]
         expected = max(usual, median(known) if known else 0.0)
