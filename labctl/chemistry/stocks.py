@@ -93,9 +93,10 @@ def carboxylate_solvent_ml(
         UsageError: no concentration above zero, or one that the acid alone exceeds.
     """
     acid_ml = neat_volume_ml(acid, acids_per_metal * metal_mmol)
-    if not 0 < concentration_mol_l <= metal_mmol / acid_ml:
+    highest = metal_mmol / acid_ml
+    if not 0 < concentration_mol_l <= highest:
         raise UsageError(
             f"{metal_mmol:g} mmol in {acid_ml:.4g} mL {acid.name} cannot be made "
-            f"{concentration_mol_l:g} mol/L; expected above 0 and at most {metal_mmol / acid_ml:.3g}"
+            f"{concentration_mol_l:g} mol/L; expected above 0 and at most {highest:.3g}"
         )
     return metal_mmol / concentration_mol_l - acid_ml
