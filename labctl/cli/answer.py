@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from labctl.cli.options import Options
-from labctl.cli.text import WIDTH, padded
+from labctl.cli.text import WIDTH, clipped, padded
 from labctl.units import CANONICAL
 
-_MARGIN = 16
+_MARGIN = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,6 @@ def _lines(rows: Iterable[tuple[str, str]]) -> list[str]:
     lines: list[str] = []
     for label, text in rows:
         first, *more = textwrap.wrap(text, WIDTH - _MARGIN, break_on_hyphens=False)
-        lines.append(padded(label, _MARGIN) + first)
+        lines.append(padded(clipped(label, _MARGIN - 1), _MARGIN) + first)
         lines += [" " * _MARGIN + line for line in more]
     return lines

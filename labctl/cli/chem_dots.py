@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 from labctl.chemistry import crystal, strain
 from labctl.chemistry.crystal import INP, Lattice, LayerRule, lattice
@@ -27,10 +26,11 @@ from labctl.cli.quantities import (
     plain_number,
     positive,
 )
-from labctl.errors import UsageError, nearest
+from labctl.errors import UnknownNameError, UsageError
 from labctl.units import parse, show_amount
 
 _CHOI = "Choi et al., Nat. Commun. 2023, 14, 43"
+_LENGTHS = {Convention.DIAMETER: "diameter", Convention.EDGE: "edge"}
 _MOST_LIGANDS_PER_NM2 = 6.0  # upright chains pack no closer than about 0.17 nm² each
 _INP_LO_PER_CM = 350.0
 
@@ -47,9 +47,8 @@ def _size(asked: argparse.Namespace) -> Answer:
     cold_nm = peak_at(positive(asked.peak, "wavelength", "the peak"), at_c, 25.0)
     size = chosen.size(cold_nm)
     mu = intrinsic_absorption_per_cm(REFERENCE_NM, INP_N_413, INP_K_413, INDEX["toluene"])
-    what, unit = size.convention.split(", ")
-    key = {Convention.DIAMETER: "diameter_nm", Convention.EDGE: "edge_nm"}.get(size.convention)
-    first = (number(key, what, size.value, unit),) if key else ()
+    what = _LENGTHS.get(size.convention)
+    first = (number(f"{what}_nm", what, size.value, "nm"),) if what else ()
     values = (
         *first,
         number("volume_nm3", "volume", size.volume_nm3, "nm³"),
@@ -139,16 +138,13 @@ def _coverage(asked: argparse.Namespace) -> Answer:
         number("phosphorus_per_crystal", "P per dot", phosphorus, ""),
         number("indium_per_crystal", "In per dot", crystal.indium_atoms(phosphorus), ""),
     )
-    crowded = density > _MOST_LIGANDS_PER_NM2
-    mind = (
-        f"more than {_MOST_LIGANDS_PER_NM2:g} per nm² cannot stand there; is --ratio upside down?"
-    )
+    mind = "more than 6 per nm² have no room; is --ratio upside down?"
     return Answer(
         values,
         "Y = (A(oleate)/2) / (A(ferrocene)/10) × F / (N S), S = π d²; P = 4 V / a³",
         f"{_CHOI}, equations (1) and (2)",
         ("dots are spheres, a(InP) is 0.5869 nm, In:P is 1.44 as in the paper",),
-        (mind,) if crowded else (),
+        (mind,) if density > _MOST_LIGANDS_PER_NM2 else (),
     )
 
 
@@ -189,7 +185,7 @@ def _strain(asked: argparse.Namespace) -> Answer:
         "s = 2/3 (1-2ν)/(1-ν) ε (1 - (r/R)³); Δω/ω = (1+3s)^-1.24 - 1",
         f"{_CHOI}, equations (5) and (4); the sign of (5) follows the misfit",
         assumed,
-        ("the paper prints -0.00646; its printed inputs give -0.00658",),
+        ("for two layers of ZnSe the paper prints -0.00646; its printed inputs give -0.00658",),
     )
 
 
@@ -197,15 +193,12 @@ def _shell(asked: argparse.Namespace) -> tuple[float, Lattice, LayerRule]:
     """Read core, shell and rule of layers.
 
     Raises:
-        UsageError: a rule that there is not, or a core of no size.
+        UnknownNameError: a rule or a crystal that there is not.
+        UsageError: a core of no size.
     """
     if asked.rule not in list(LayerRule):
-        hint = nearest(asked.rule, LayerRule) or "; write d111 or half_a"
-        raise UsageError(f"layer rule {asked.rule!r} is not known{hint}")
-    core_nm = nanometres(asked.core, "--core")
-    if not math.isfinite(core_nm):
-        raise UsageError(f"--core is {asked.core!r}; no dot is that large")
-    return core_nm, lattice(asked.shell), LayerRule(asked.rule)
+        raise UnknownNameError("layer rule", asked.rule, LayerRule)
+    return nanometres(asked.core, "--core"), lattice(asked.shell), LayerRule(asked.rule)
 
 
 CALCULATORS: dict[str, Calculator] = {

@@ -49,7 +49,7 @@ def _stock(asked: argparse.Namespace) -> Answer:
         volume("volume_ml", "volume", amount / mol_l),
         Value("amount_mmol", "amount", amount, show_amount(amount)),
         Value("concentration_mol_l", "concentration", mol_l, _concentration(mol_l)),
-        *(Value(_key(name), f"+ {name}"[:15], mmol, show_amount(mmol)) for name, mmol in with_it),
+        *(Value(_key(name), f"+ {name}", mmol, show_amount(mmol)) for name, mmol in with_it),
     )
     row = stock_of(composition)
     known = row is not None and mol_l == row.concentration_mol_l
@@ -88,11 +88,11 @@ def _bubble_point(asked: argparse.Namespace) -> Answer:
     over = mixture.vapour_pressure_mbar(at_c)
     values = (
         celsius("bubble_point_c", "boils at", bubble_c, "never; nothing in it evaporates"),
-        Value("pressure_mbar", "at a pressure of", pressure, show(pressure, "pressure")),
+        Value("pressure_mbar", "pressure", pressure, show(pressure, "pressure")),
         Value("vapour_pressure_mbar", "exerts", over, f"{show(over, 'pressure')} at {at_c:g} °C"),
         volume("volume_ml", "volume at 25 °C", mixture.volume_ml()),
         *(
-            number(_key(name, "mole_fraction"), f"x {name}"[:15], mixture.mole_fraction(name), "")
+            number(_key(name, "mole_fraction"), f"x {name}", mixture.mole_fraction(name), "")
             for name in mixture.amounts
             if SUBSTANCES[name].state != "particle"
         ),
@@ -120,6 +120,7 @@ def _drop(asked: argparse.Namespace) -> Answer:
     (flask, known), (added, more) = contents(asked.flask), contents(asked.add)
     at_c, from_c = celsius_of(asked.at, "--at"), celsius_of(getattr(asked, "from"), "--from")
     glass = positive(asked.glass, "heat capacity", "--glass")
+    assumed = dict.fromkeys((f"the glass takes {glass:g} J/K; 30 is a 50 mL flask", *known, *more))
     liquid, cold = Mixture.of(flask).heat_capacity_j_k(), Mixture.of(added).heat_capacity_j_k()
     drop = thermal.cold_addition_drop_k(at_c, liquid + glass, from_c, cold)
     bare = thermal.cold_addition_drop_k(at_c, liquid, from_c, cold)
@@ -134,7 +135,7 @@ def _drop(asked: argparse.Namespace) -> Answer:
         values,
         "ΔT = Ca (Tf - Ta) / (Cf + Cglass + Ca)",
         "heat balance; heat capacities at 25 °C, see labctl/chemistry/substances.py",
-        ("added at once, mixed at once, no heat from the mantle, nothing boils", *known, *more),
+        ("added at once, mixed at once, no heat from the mantle, nothing boils", *assumed),
     )
 
 
@@ -158,16 +159,13 @@ def _flash(asked: argparse.Namespace) -> Answer:
     values = [
         volume("gas_ml", "gas", gas.gas_volume_ml(amount, at_c, pressure)),
         Value("gas_mmol", "amount", amount, show_amount(amount)),
-        *(
-            Value(_key(name), f"of it {name}"[:15], n, show_amount(n))
-            for name, n in flashing.items()
-        ),
+        *(Value(_key(name), f"of it {name}", n, show_amount(n)) for name, n in flashing.items()),
     ]
     if asked.headspace is not None:
         headspace = positive(asked.headspace, "volume", "--headspace")
         rise = gas.pressure_rise_mbar(amount, at_c, headspace)
         text = f"{show(rise, 'pressure')} ({rise / ATM_MBAR:.2g} atm)"
-        values.append(Value("rise_mbar", "shut, it adds", rise, text))
+        values.append(Value("rise_mbar", "if shut, adds", rise, text))
     return Answer(
         tuple(values),
         "V = n R T / P",
@@ -209,7 +207,7 @@ def _suck_back(asked: argparse.Namespace) -> Answer:
     left = gas.closed_heating_ratio(hot_c, cold_c)
     values = (
         volume("drawn_in_ml", "draws in", gas.drawn_in_ml(headspace, hot_c, cold_c)),
-        number("shut_atm", "shut, it falls to", left, "of its pressure", 3),
+        number("shut_atm", "if shut", left, "of its pressure is left", 3),
     )
     assumed = "all of the headspace is as hot as the liquid; no vapour condenses in it"
     return Answer(

@@ -6,6 +6,7 @@ import argparse
 import re
 
 from labctl.chemistry.amounts import amount_of_mass_mmol
+from labctl.chemistry.constants import ZERO_CELSIUS_K
 from labctl.chemistry.mixture import Mixture
 from labctl.chemistry.reagent import (
     Composition,
@@ -18,6 +19,8 @@ from labctl.cli.options import Options
 from labctl.errors import UnitError, UsageError
 from labctl.units import dimension_of, parse, show
 
+_HOTTEST_C = 1000.0
+_SMALLEST, _LARGEST = 1e-12, 1e9
 _STATED = re.compile(r"(?P<is>.+?)\s+(?P<mol_l>[\d.]+\s*[mµμu]?(?:mol/L|M))", re.DOTALL)
 
 
@@ -38,24 +41,24 @@ def positive(text: str, dimension: str, what: str) -> float:
 
     Raises:
         UnitError: it cannot be read.
-        UsageError: zero or less.
+        UsageError: zero or less, or beyond all that is done at a bench.
     """
     value = parse(text, dimension).value
-    if not value > 0:
-        raise UsageError(f"{what} is {text!r}; expected more than 0")
+    _refuse_beyond(value, text, what)
     return value
 
 
 def celsius_of(text: str, what: str) -> float:
-    """Read a temperature above absolute zero, in °C.
+    """Read a temperature from absolute zero to 1000 °C, in °C.
 
     Raises:
         UnitError: it cannot be read.
-        UsageError: at or below absolute zero.
+        UsageError: out of this range.
     """
     value = parse(text, "temperature").value
-    if not value > -273.15:
-        raise UsageError(f"{what} is {text!r}; nothing is colder than -273.15 °C")
+    if not -ZERO_CELSIUS_K < value <= _HOTTEST_C:
+        low, high = -ZERO_CELSIUS_K, _HOTTEST_C
+        raise UsageError(f"{what} is {text!r}; expected above {low:g} and at most {high:g} °C")
     return value
 
 
@@ -81,8 +84,7 @@ def plain_number(text: str, what: str) -> float:
         value = float(text)
     except ValueError:
         raise UsageError(f"{what} is {text!r}; a number is expected") from None
-    if not 0 < value < float("inf"):
-        raise UsageError(f"{what} is {text!r}; expected more than 0")
+    _refuse_beyond(value, text, what)
     return value
 
 
@@ -126,7 +128,8 @@ def contents(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
     ({'squalane': 19.16, 'TOP sulfide': 0.4}, 'TOP sulfide saturated: 2.17 mol')
 
     Raises:
-        RefusedError: a part that has no quantity, an unknown name, or an amount that cannot be.
+        UsageError: a part that has no quantity, or an amount that cannot be.
+        UnknownNameError: a substance that is not in the table.
     """
     held = Mixture()
     assumed: list[str] = []
@@ -154,3 +157,10 @@ def _held(composition: Composition, mol_l: float | None, quantity: str) -> dict[
         amount = amount_of_mass_mmol(composition.substance, mass_g)
         return contents_of_amount(composition, amount, mol_l)
     return contents_of_amount(composition, positive(quantity, "amount", what), mol_l)
+
+
+def _refuse_beyond(value: float, text: str, what: str) -> None:
+    if not value > 0:
+        raise UsageError(f"{what} is {text!r}; expected more than 0")
+    if not _SMALLEST <= value <= _LARGEST:
+        raise UsageError(f"{what} is {text!r}; no bench has so much or so little")
