@@ -197,7 +197,7 @@ def _shell(asked: argparse.Namespace) -> tuple[float, Lattice, LayerRule]:
         UsageError: a core of no size.
     """
     if asked.rule not in list(LayerRule):
-        raise UnknownNameError("layer rule", asked.rule, LayerRule)
+        raise UnknownNameError("layer rule", asked.rule, [rule.value for rule in LayerRule])
     return nanometres(asked.core, "--core"), lattice(asked.shell), LayerRule(asked.rule)
 
 

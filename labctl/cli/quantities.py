@@ -124,8 +124,8 @@ def contents(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
     """Read `REAGENT:QUANTITY, …` as mmol by name, and say what was assumed of each.
 
     >>> held, assumed = contents("squalane:10mL, TOP sulfide saturated:0.40mmol")
-    >>> {name: round(mmol, 2) for name, mmol in held.items()}, assumed[0][:31]
-    ({'squalane': 19.16, 'TOP sulfide': 0.4}, 'TOP sulfide saturated: 2.17 mol')
+    >>> {name: round(mmol, 2) for name, mmol in held.items()}, assumed[0][:33]
+    ({'TOP sulfide': 0.4, 'squalane': 19.16}, 'TOP sulfide saturated: 2.17 mol/L')
 
     Raises:
         UsageError: a part that has no quantity, or an amount that cannot be.

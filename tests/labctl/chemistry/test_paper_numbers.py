@@ -70,7 +70,6 @@ def per_mm(diameter_nm, micromolar):
 
 PRINTED = strain.core_strain(-0.0345, 1.65, 2.35)
 RATES = emission.rates_of(0.973, 0.023)
-SPLIT_TOLUENE_MOL_L = 50e-6
 
 A0 = [
     ("Zn(OA)2 from 13.7 mL ODE", dissolved("zinc oleate in ODE", 10, 13.7), 0.4997, 2e-4),
@@ -107,7 +106,7 @@ B1 = [
     ("the paper's 149 over it", 149 / crystal.phosphorus_atoms(2.40), 1.0405, 1e-3),
     ("P at 2.43 nm", crystal.phosphorus_atoms(2.43), 148.7, 0.1),
     (
-        "P at 2.40 nm if a were 0.5792",
+        "P at 2.40 nm, a of 0.5792",
         crystal.phosphorus_atoms(2.40, Lattice("", 0.5792)),
         149,
         0.1,
