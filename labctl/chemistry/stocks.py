@@ -31,7 +31,7 @@ class Stock:
         return parse_composition(self.text)
 
 
-_SATURATED = "none stated: volumes of phosphine and element add to 2.16 to 2.17 mol/L"
+_SATURATED = "volumes of phosphine and element add to 2.16 to 2.17 mol/L"
 
 STOCKS: tuple[Stock, ...] = (
     Stock("zinc oleate in ODE", 0.50, True, "stated; 6.312 mL oleic acid + 13.7 mL ODE, 10 mmol"),

@@ -14,6 +14,7 @@ CALCULATORS: dict[str, tuple[str, str]] = {
     "layers": ("chem_dots", "epilayers from a dose of chalcogenide, or the dose for them"),
     "size": ("chem_dots", "size of dots from the first exciton, by a named curve"),
     "coverage": ("chem_dots", "ligands per nm² from the areas of a ¹H NMR spectrum"),
+    "concentration": ("chem_dots", "concentration of dots from an absorbance at 413 nm"),
     "strain": ("chem_dots", "strain of a core under its shell, Raman shift, XRD angle"),
     "stock": ("chem_flask", "volume that holds an amount, and what comes with it"),
     "bubble-point": ("chem_flask", "where a mixture boils"),
@@ -55,7 +56,7 @@ def run(command: str, arguments: list[str]) -> int:
 
 
 def _listed(command: str) -> str:
-    rows = [f"  {name:<13} {gives}" for name, (_, gives) in CALCULATORS.items()]
+    rows = [f"  {name:<14} {gives}" for name, (_, gives) in CALCULATORS.items()]
     head = [f"usage: labctl {command} WHAT ...", "", COMMANDS[command][2], ""]
     tail = ["", f"`labctl {command} WHAT --help` tells what one takes."]
     return "\n".join([*head, *rows, *tail])

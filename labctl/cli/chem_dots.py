@@ -11,10 +11,12 @@ from labctl.chemistry.extinction import (
     INP_K_413,
     INP_N_413,
     REFERENCE_NM,
+    concentration_m,
     intrinsic_absorption_per_cm,
     molar_extinction,
 )
 from labctl.chemistry.sizing import PAPER, Convention, curve
+from labctl.chemistry.substances import find
 from labctl.chemistry.varshni import peak_at
 from labctl.cli.answer import Answer, Calculator, Value, number
 from labctl.cli.options import Options
@@ -32,6 +34,7 @@ from labctl.units import parse, show_amount
 _CHOI = "Choi et al., Nat. Commun. 2023, 14, 43"
 _LENGTHS = {Convention.DIAMETER: "diameter", Convention.EDGE: "edge"}
 _MOST_LIGANDS_PER_NM2 = 6.0  # upright chains pack no closer than about 0.17 nm² each
+_MOST_AU = 2.0
 _INP_LO_PER_CM = 350.0
 
 
@@ -46,7 +49,7 @@ def _size(asked: argparse.Namespace) -> Answer:
     at_c = celsius_of(asked.at, "--at")
     cold_nm = peak_at(positive(asked.peak, "wavelength", "the peak"), at_c, 25.0)
     size = chosen.size(cold_nm)
-    mu = intrinsic_absorption_per_cm(REFERENCE_NM, INP_N_413, INP_K_413, INDEX["toluene"])
+    mu = _absorption_per_cm("toluene")
     what = _LENGTHS.get(size.convention)
     first = (number(f"{what}_nm", what, size.value, "nm"),) if what else ()
     values = (
@@ -114,6 +117,46 @@ def _layers(asked: argparse.Namespace) -> Answer:
         assumed,
         mind if shell.name == "ZnSe" and excess == crystal.PRECURSOR_EXCESS else (),
     )
+
+
+def _takes_concentration(parser: Options) -> None:
+    parser.add_argument("absorbance", metavar="ABSORBANCE", help="at 413 nm, e.g. 0.63AU")
+    option(parser, "peak", "PEAK", "first exciton at 25 °C, e.g. 470nm")
+    option(parser, "path", "LENGTH", "of the cell, e.g. 1mm")
+    option(parser, "curve", "NAME", "sizing curve", PAPER.name)
+    option(parser, "solvent", "NAME", "toluene or ODE", "toluene")
+    option(parser, "dilution", "FOLD", "of the stock before it was measured", "1fold")
+
+
+def _concentration(asked: argparse.Namespace) -> Answer:
+    read = positive(asked.absorbance, "absorbance", "the absorbance")
+    path_mm = positive(asked.path, "length", "--path")
+    size = curve(asked.curve).size(positive(asked.peak, "wavelength", "--peak"))
+    solvent = find(asked.solvent).name
+    if solvent not in INDEX:
+        raise UsageError(f"no refractive index of {solvent}; known are {', '.join(INDEX)}")
+    extinction = molar_extinction(_absorption_per_cm(solvent), size)
+    cell = concentration_m(read, extinction, path_mm)
+    stock = cell * positive(asked.dilution, "dilution", "--dilution")
+    values = (
+        number("concentration_umol_l", "concentration", stock * 1e6, "µmol/L"),
+        number("in_the_cell_umol_l", "in the cell", cell * 1e6, "µmol/L"),
+        number("extinction_413_per_m_cm", "ε at 413 nm", extinction, "L/(mol cm)"),
+        number("volume_nm3", "volume of a dot", size.volume_nm3, "nm³"),
+        Value("curve", "curve", size.curve, size.curve),
+    )
+    saturated = f"{read:g} AU is more than a cell can be trusted with; take a shorter path"
+    return Answer(
+        values,
+        "c = A / (ε l), ε = N_A µ V / (1000 ln 10), µ of Maxwell and Garnett",
+        "n and k of bulk InP at 413.3 nm, Aspnes and Studna; " + curve(asked.curve).source,
+        (f"absorption at 413 nm as of bulk InP, whatever the size, in {solvent}",),
+        (saturated,) if read > _MOST_AU else (),
+    )
+
+
+def _absorption_per_cm(solvent: str) -> float:
+    return intrinsic_absorption_per_cm(REFERENCE_NM, INP_N_413, INP_K_413, INDEX[solvent])
 
 
 def _takes_coverage(parser: Options) -> None:
@@ -204,6 +247,7 @@ def _shell(asked: argparse.Namespace) -> tuple[float, Lattice, LayerRule]:
 CALCULATORS: dict[str, Calculator] = {
     "size": Calculator(_takes_size, _size),
     "layers": Calculator(_takes_layers, _layers),
+    "concentration": Calculator(_takes_concentration, _concentration),
     "coverage": Calculator(_takes_coverage, _coverage),
     "strain": Calculator(_takes_strain, _strain),
 }

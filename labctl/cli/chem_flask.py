@@ -20,6 +20,7 @@ from labctl.units import show, show_amount
 
 _ANTOINE = "Antoine constants fitted to published correlations, see labctl/chemistry/substances.py"
 _IDEAL = "an ideal solution; acetone, water and HF over an oil boil lower"
+_CHOI = "Choi et al., Nat. Commun. 2023, 14, 43"
 _EXPANSION = f"liquids expand by {thermal.EXPANSION_PER_K:g} per K"
 
 
@@ -52,11 +53,14 @@ def _stock(asked: argparse.Namespace) -> Answer:
         *(Value(_key(name), f"+ {name}", mmol, show_amount(mmol)) for name, mmol in with_it),
     )
     row = stock_of(composition)
-    known = row is not None and mol_l == row.concentration_mol_l
-    source = row.rests_on if row is not None and known else "concentration as given or neat"
     assumed = ["volumes add, at 25 °C"]
-    if row is not None and known and not row.stated:
-        assumed.append(f"{show(mol_l, 'concentration')}: the paper does not state one")
+    source = "concentration: density over molar mass of what is dosed neat"
+    if row is not None and mol_l == row.concentration_mol_l:
+        source = f"{_CHOI}; {row.rests_on}"
+        if not row.stated:
+            assumed.append(f"{show(mol_l, 'concentration')}: the paper does not state one")
+    elif asked.concentration is not None or composition.solvent is not None:
+        source = "concentration as given"
     return Answer(values, "V = n / c", source, tuple(assumed))
 
 

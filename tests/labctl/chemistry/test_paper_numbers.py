@@ -264,6 +264,8 @@ B12 = [
 ]
 
 B13 = [
+    ("HF per dot, 0.2 mmol", crystal.per_crystal(0.2, N_NMOL), 909, 0.5),
+    ("HF per dot, 0.4 mmol", crystal.per_crystal(0.4, N_NMOL), 1818, 0.5),
     ("In:P of InP-OA", 215 / 149, crystal.INDIUM_PER_PHOSPHORUS, 5e-3),
     ("Se of InP-Se over oleates lost", 74 / (ligands(19.7) * 18.1), 1.0, 0.03),
     ("Se of InP-Se under a whole layer", 74 / 171, 0.43, 5e-3),

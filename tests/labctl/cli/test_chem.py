@@ -89,6 +89,16 @@ def test_a_dose_and_its_layers_are_inverse(chem):
     assert chem("layers", *LAYERS, "--amount", f"{dose} mmol")["layers"] == pytest.approx(2.6)
 
 
+@pytest.mark.parametrize(
+    ("read", "peak", "micromolar"), [("0.63AU", "470nm", 44), ("0.82AU", "580nm", 22)]
+)
+def test_absorbance_of_the_flask_in_octadecene(chem, read, peak, micromolar):
+    typed = (read, "--peak", peak, "--path", "1mm", "--solvent", "ODE")
+    values = chem("concentration", *typed, "--dilution", "10fold")
+    assert values["in_the_cell_umol_l"] == pytest.approx(micromolar, rel=0.02)
+    assert values["concentration_umol_l"] == pytest.approx(10 * values["in_the_cell_umol_l"])
+
+
 def test_curve_and_convention_travel_with_the_size(chem):
     values = chem("size", "520nm", "--curve", "Almeida2023")
     assert values["curve"] == "almeida-2023-volume"
@@ -116,6 +126,7 @@ def test_what_never_boils_is_null_and_a_sentence(chem, capsys):
           "0.05"], "is --ratio upside down?"),
         (["stock", "--amount", "0.4mmol", "--of", "TOPS saturated"], "the paper does not state"),
         (["bubble-point", "squalane:10mL, toluene:0.5mL"], "outside the range of the fit"),
+        (["concentration", "6AU", "--peak", "470nm", "--path", "10mm"], "take a shorter path"),
         (["drop", *DROP], "the glass takes 30 J/K"),
     ],
 )  # fmt: skip
@@ -148,6 +159,10 @@ def test_the_answer_says_what_it_rests_on(arguments, said, capsys):
         (["layers", "--core", "3nm", "--shell", "ZnSS", "--nc", "220nmol"], "did you mean 'ZnS"),
         (["layers", "--core", "3nm", "--shell", "ZnS"], "--nc"),
         (["strain", *LAYERS[:4], "--layers", "2", "--misfit=-200%"], "between -100 and 100 %"),
+        (
+            ["concentration", "1AU", "--peak", "470nm", "--path", "1mm", "--solvent", "octane"],
+            "no refractive index of octane",
+        ),
         (["stock", "--amount", "0.4mmol", "--of", "TOP sulfde"], "did you mean 'TOP sulfide'?"),
         (["stock", "--amount", "0.4mL", "--of", "HF 48 %"], "is a volume"),
         (["stock", "--amount", "0mmol", "--of", "HF 48 %"], "expected more than 0"),
@@ -227,6 +242,7 @@ def test_whatever_is_typed_is_answered_or_refused(one, two, some, more):
     for arguments in (
         ["size", one, f"--at={two}"],
         ["layers", f"--core={one}", "--shell=ZnS", f"--nc={two}", f"--amount={two}"],
+        ["concentration", one, "--peak=470nm", f"--path={two}"],
         ["strain", f"--core={one}", "--shell=ZnS", f"--thickness={two}", "--misfit=-99.99%"],
         ["stock", f"--of={some.rpartition(':')[0]}", f"--amount={one}"],
         ["bubble-point", f"{some}, {more}", f"--at={one}", f"--pressure={two}"],
