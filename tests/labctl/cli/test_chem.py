@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labctl.cli import main
@@ -230,29 +230,52 @@ def test_the_guide_shows_every_calculator():
     assert shown == set(CALCULATORS)
 
 
-NUMBER = st.floats(allow_nan=False, allow_infinity=False).map(repr)
-UNIT = st.sampled_from(["", "nm", "mL", "mmol", "g", "C", "K", "mTorr", "nmol", "%", "mol/L"])
-QUANTITY = st.builds("{}{}".format, NUMBER, UNIT)
-NAME = st.sampled_from(["ODE", "TOP", "HF 48 %", "InP in ODE", "Se", "N2", ""])
-MIXTURE = st.builds("{}:{}".format, NAME, QUANTITY)
+UNITS = ["", "nm", "mL", "mmol", "g", "C", "K", "mTorr", "%", "mol/L"]
+WILD = st.builds("{!r}{}".format, st.floats(), st.sampled_from(UNITS))
+NAMES = ["ODE", "toluene", "TOP", "HF 48 %", "zinc oleate in ODE", "InP in ODE", "Se", "N2", ""]
 
 
-@given(QUANTITY, QUANTITY, MIXTURE, MIXTURE)
-def test_whatever_is_typed_is_answered_or_refused(one, two, some, more):
-    for arguments in (
-        ["size", one, f"--at={two}"],
-        ["layers", f"--core={one}", "--shell=ZnS", f"--nc={two}", f"--amount={two}"],
-        ["concentration", one, "--peak=470nm", f"--path={two}"],
-        ["strain", f"--core={one}", "--shell=ZnS", f"--thickness={two}", "--misfit=-99.99%"],
-        ["stock", f"--of={some.rpartition(':')[0]}", f"--amount={one}"],
-        ["bubble-point", f"{some}, {more}", f"--at={one}", f"--pressure={two}"],
-        ["drop", f"--flask={some}", f"--add={more}", f"--at={one}"],
-        ["flash", some, f"--at={one}", f"--headspace={two}"],
-        ["expand", one, f"--to={two}"],
-        ["suck-back", one, f"--from={two}"],
-    ):
-        # A negative number in first place reads like an option, and is refused as one.
-        assert main(["chem", *arguments]) in {0, 2}
+def typed(unit):
+    likely = st.builds("{!r}{}".format, st.floats(1e-3, 1e3), st.just(unit))
+    return st.one_of(likely, likely, likely, WILD)
+
+
+def with_(name, unit):
+    return typed(unit).map(f"--{name}={{}}".format)
+
+
+PART = st.builds("{}:{}".format, st.sampled_from(NAMES), st.one_of(typed("mL"), typed("mmol")))
+MIXTURE = st.lists(PART, min_size=1, max_size=3).map(", ".join)
+CORE = (with_("core", "nm"), st.sampled_from(["--shell=ZnS", "--shell=ZnSe"]))
+TYPED = st.one_of(
+    st.tuples(st.just("size"), st.one_of(st.just("520nm"), typed("nm")), with_("at", "C")),
+    st.tuples(st.just("layers"), *CORE, with_("nc", "nmol"), with_("amount", "mmol")),
+    st.tuples(st.just("layers"), *CORE, with_("nc", "nmol"), with_("layers", "")),
+    st.tuples(st.just("strain"), *CORE, with_("thickness", "nm"), with_("misfit", "%")),
+    st.tuples(
+        st.just("coverage"), with_("core", "nm"), with_("nc", "nmol"), with_("ferrocene", "nmol"),
+        with_("ratio", ""),
+    ),
+    st.tuples(st.just("concentration"), typed("AU"), st.just("--peak=470nm"), with_("path", "mm")),
+    st.tuples(
+        st.just("stock"), st.sampled_from(NAMES).map("--of={}".format), with_("amount", "mmol")
+    ),
+    st.tuples(st.just("bubble-point"), MIXTURE, with_("at", "C"), with_("pressure", "mbar")),
+    st.tuples(
+        st.just("drop"), MIXTURE.map("--flask={}".format), MIXTURE.map("--add={}".format),
+        with_("at", "C"),
+    ),
+    st.tuples(st.just("flash"), MIXTURE, with_("at", "C"), with_("headspace", "mL")),
+    st.tuples(st.just("expand"), typed("mL"), with_("to", "C")),
+    st.tuples(st.just("suck-back"), typed("mL"), with_("from", "C")),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(TYPED)
+def test_whatever_is_typed_is_answered_or_refused(arguments):
+    assert main(["chem", *arguments]) in {0, 2}
+    assert main(["chem", *arguments, "--format", "json"]) in {0, 2}
 
 
 def test_the_paper_and_almeida_differ_by_a_factor_of_three_and_a_half(chem):
