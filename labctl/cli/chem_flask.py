@@ -118,6 +118,7 @@ def _takes_drop(parser: Options) -> None:
     option(parser, "add", "MIXTURE", "what goes in, e.g. 'zinc oleate in ODE:5mL'")
     option(parser, "from", "TEMPERATURE", "of what goes in", "25C")
     option(parser, "glass", "J/K", "heat capacity of the glass that cools along", "30J/K")
+    parser.add_argument("--rate", metavar="RATE", help="if added slowly, e.g. '1 mL/min'")
 
 
 def _drop(asked: argparse.Namespace) -> Answer:
@@ -128,15 +129,20 @@ def _drop(asked: argparse.Namespace) -> Answer:
     liquid, cold = Mixture.of(flask).heat_capacity_j_k(), Mixture.of(added).heat_capacity_j_k()
     drop = thermal.cold_addition_drop_k(at_c, liquid + glass, from_c, cold)
     bare = thermal.cold_addition_drop_k(at_c, liquid, from_c, cold)
-    values = (
+    values = [
         number("drop_k", "falls by", drop, "K", 3),
         number("after_c", "to", at_c - drop, "°C"),
         number("drop_without_glass_k", "without glass", bare, "K", 3),
         number("flask_j_k", "liquid + glass", liquid + glass, "J/K", 3),
         number("added_j_k", "addition", cold, "J/K", 3),
-    )
+    ]
+    if asked.rate is not None:
+        rate = positive(asked.rate, "volume rate", "--rate")
+        per_ml = cold / Mixture.of(added).volume_ml()
+        power = thermal.warming_power_w(rate, at_c, from_c, per_ml)
+        values.append(number("power_w", "if slow, it draws", power, "W", 3))
     return Answer(
-        values,
+        tuple(values),
         "ΔT = Ca (Tf - Ta) / (Cf + Cglass + Ca)",
         "heat balance; heat capacities at 25 °C, see labctl/chemistry/substances.py",
         ("added at once, mixed at once, no heat from the mantle, nothing boils", *assumed),

@@ -73,6 +73,8 @@ def chem(capsys):
         (["bubble-point", "water:1mL", "--at", "80C"], "vapour_pressure_mbar", 473.9),
         (["drop", *DROP], "drop_k", 27.75),
         (["drop", *DROP], "drop_without_glass_k", 53.64),
+        # 9.08 J/K in 5 mL, warmed by 190 K, one of the five each minute.
+        (["drop", *DROP, "--rate", "1 mL/min"], "power_w", 5.75),
         (["flash", HF, "--at", "120C"], "gas_ml", 71.9),
         (["flash", HF, "--at", "120C", "--headspace", "37mL"], "rise_mbar", 1969),
         (["flash", HF, "--at", "25C"], "gas_mmol", 0.4),
@@ -177,6 +179,8 @@ def test_the_answer_says_what_it_rests_on(arguments, said, capsys):
         (["bubble-point", "zinc oleate in ODE:1g"], "a mass of a solution"),
         (["bubble-point", "zinc acetate:1mL"], "solid"),
         (["bubble-point", "InP 3.3 nm in toluene 0.05 M:1g"], "a mass of a solution"),
+        (["drop", *DROP[:4], "--add", "InP in ODE 1 mol/L:0mL"], "expected more than 0"),
+        (["drop", *DROP, "--rate", "1mL"], "a volume rate is needed"),
         (["suck-back", "30mL", "--from", "25C", "--to", "320C"], "nothing is drawn in"),
     ],
 )
@@ -263,6 +267,7 @@ TYPED = st.one_of(
     st.tuples(st.just("bubble-point"), MIXTURE, with_("at", "C"), with_("pressure", "mbar")),
     st.tuples(
         st.just("drop"), MIXTURE.map("--flask={}".format), MIXTURE.map("--add={}".format),
+        with_("rate", "mL/min"),
         with_("at", "C"),
     ),
     st.tuples(st.just("flash"), MIXTURE, with_("at", "C"), with_("headspace", "mL")),
