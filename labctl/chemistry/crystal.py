@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from labctl.errors import UnknownNameError
+
 PRECURSOR_EXCESS = 2.25
 """Chalcogenide dosed over chalcogen built in, mean of the paper's three ZnS doses."""
 
@@ -51,6 +53,22 @@ class Lattice:
 INP = Lattice("InP", 0.5869)
 ZNSE = Lattice("ZnSe", 0.5668)
 ZNS = Lattice("ZnS", 0.5409)
+LATTICES: dict[str, Lattice] = {row.name: row for row in (INP, ZNSE, ZNS)}
+
+
+def lattice(name: str) -> Lattice:
+    """Look a crystal up by its formula; case does not matter.
+
+    >>> lattice("zns").a_nm
+    0.5409
+
+    Raises:
+        UnknownNameError: no such crystal; the message offers the nearest one.
+    """
+    for known, row in LATTICES.items():
+        if known.casefold() == name.strip().casefold():
+            return row
+    raise UnknownNameError("crystal", name, LATTICES)
 
 
 def phosphorus_atoms(diameter_nm: float, lattice: Lattice = INP) -> float:
@@ -65,12 +83,16 @@ def diameter_of(phosphorus: float, lattice: Lattice = INP) -> float:
 
 
 def indium_atoms(phosphorus: float, ratio: float = INDIUM_PER_PHOSPHORUS) -> float:
-    """Indium atoms of one core, from its phosphorus and the measured In:P."""
+    """Indium atoms of one core, its phosphorus times the measured In:P of 1.44; with (1).
+
+    >>> round(indium_atoms(149))
+    215
+    """
     return phosphorus * ratio
 
 
 def surface_nm2(diameter_nm: float) -> float:
-    """Surface of one core in nm²."""
+    """Surface of one core in nm², pi d²; the S of equation (2)."""
     return math.pi * diameter_nm**2
 
 
@@ -92,11 +114,13 @@ def shell_atoms(diameter_nm: float, thickness_nm: float, lattice: Lattice) -> fl
     return volume / lattice.cell_nm3 * _ATOMS_PER_CELL
 
 
-def layers_of(atoms: float, diameter_nm: float, lattice: Lattice) -> float:
-    """Number of (111) epilayers that so many chalcogen atoms make on one core."""
+def layers_of(
+    atoms: float, diameter_nm: float, lattice: Lattice, rule: LayerRule = LayerRule.D111
+) -> float:
+    """Number of epilayers that so many chalcogen atoms make on one core; equation (3) inverted."""
     radius = diameter_nm / 2
     volume = _sphere_nm3(radius) + atoms * lattice.cell_nm3 / _ATOMS_PER_CELL
-    return (math.cbrt(3 * volume / (4 * math.pi)) - radius) / lattice.d111_nm
+    return (math.cbrt(3 * volume / (4 * math.pi)) - radius) / lattice.layer_nm(rule)
 
 
 def precursor_mmol(
@@ -105,10 +129,51 @@ def precursor_mmol(
     nc_nmol: float,
     lattice: Lattice,
     excess: float = PRECURSOR_EXCESS,
+    rule: LayerRule = LayerRule.D111,
 ) -> float:
-    """Chalcogenide in mmol to dose for so many epilayers on `nc_nmol` of cores."""
-    atoms = shell_atoms(diameter_nm, layers * lattice.d111_nm, lattice)
+    """Chalcogenide in mmol to dose for so many epilayers on `nc_nmol` of cores.
+
+    Equation (3) times the cores times the excess; with 2.25 the paper's 0.16, 0.40 and 1.0 mmol
+    for 1, 2 and 4 layers of ZnS on 3.3 nm come out as 0.161, 0.381 and 1.042.
+    """
+    atoms = shell_atoms(diameter_nm, layers * lattice.layer_nm(rule), lattice)
     return excess * atoms * nc_nmol * 1e-6
+
+
+def layers_of_precursor(
+    amount_mmol: float,
+    diameter_nm: float,
+    nc_nmol: float,
+    lattice: Lattice,
+    excess: float = PRECURSOR_EXCESS,
+    rule: LayerRule = LayerRule.D111,
+) -> float:
+    """Number of epilayers that a dose of chalcogenide makes; the inverse of `precursor_mmol`.
+
+    An excess of 1 means that all of it is built in.
+    """
+    atoms = per_crystal(amount_mmol, nc_nmol) / excess
+    return layers_of(atoms, diameter_nm, lattice, rule)
+
+
+def per_crystal(amount_mmol: float, nc_nmol: float) -> float:
+    """Atoms or molecules of a dose for each crystal in the flask.
+
+    >>> round(per_crystal(0.40, 220))
+    1818
+    """
+    return amount_mmol / (nc_nmol * 1e-6)
+
+
+def shelled_diameter_nm(
+    diameter_nm: float, layers: float, lattice: Lattice, rule: LayerRule = LayerRule.D111
+) -> float:
+    """Diameter in nm of a core under so many epilayers: d + 2 n t.
+
+    >>> [round(shelled_diameter_nm(3.3, n, ZNS), 2) for n in (1, 2, 4)]
+    [3.92, 4.55, 5.8]
+    """
+    return diameter_nm + 2 * layers * lattice.layer_nm(rule)
 
 
 def _sphere_nm3(radius_nm: float) -> float:

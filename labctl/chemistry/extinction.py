@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 
+from labctl.chemistry.constants import AVOGADRO_PER_MOL
 from labctl.chemistry.sizing import Size
 
-AVOGADRO = 6.02214076e23
 REFERENCE_NM = 413.3
 INP_N_413 = 4.395
 INP_K_413 = 1.247
 """Aspnes and Studna's n and k of InP at 413.3 nm."""
+INDEX: dict[str, float] = {"1-octadecene": 1.444, "toluene": 1.496}
+"""Refractive index of a solvent at room temperature."""
+
+FIRST_EXCITON_PER_413 = 0.35
+"""Absorbance at the first exciton over that at 413 nm; assumed, it varies with size and spread."""
 
 _CM3_PER_NM3 = 1e-21
 
@@ -35,7 +40,7 @@ def intrinsic_absorption_per_cm(
 def molar_extinction(absorption_per_cm: float, size: Size) -> float:
     """Decadic molar extinction of one dot, L/(mol cm): N_A mu V / (1000 ln 10)."""
     volume_cm3 = size.volume_nm3 * _CM3_PER_NM3
-    return AVOGADRO * absorption_per_cm * volume_cm3 / (1000 * math.log(10))
+    return AVOGADRO_PER_MOL * absorption_per_cm * volume_cm3 / (1000 * math.log(10))
 
 
 def absorbance(extinction: float, concentration_m: float, path_mm: float) -> float:

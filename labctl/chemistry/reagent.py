@@ -111,6 +111,22 @@ def concentration_of(composition: Composition, stated_mol_l: float | None = None
     return stated
 
 
+def dissolved_mol_l(composition: Composition, amount_mmol: float, solvent_ml: float) -> float:
+    """Give the concentration that an amount dissolved in a volume of solvent makes.
+
+    Volumes are additive, and an aqueous acid brings its water.
+
+    >>> round(dissolved_mol_l(parse_composition("P(TMS)3 in TOP"), 1.0, 1.0), 3)
+    0.775
+
+    Raises:
+        UsageError: no amount, or a negative volume.
+    """
+    if not (amount_mmol > 0 and solvent_ml >= 0):
+        raise UsageError(f"{amount_mmol:g} mmol in {solvent_ml:g} mL make no solution")
+    return amount_mmol / (amount_mmol * _occupied_ml_mmol(composition) + solvent_ml)
+
+
 def volume_for_ml(
     composition: Composition, amount_mmol: float, concentration_mol_l: float | None = None
 ) -> float:

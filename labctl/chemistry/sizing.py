@@ -143,17 +143,29 @@ ALMEIDA_VOLUME = Curve(
     source="Almeida et al., Nano Lett. 2023, 23, 8697, volume fit",
 )
 CURVES: dict[str, Curve] = {curve.name: curve for curve in (PAPER, ALMEIDA_EDGE, ALMEIDA_VOLUME)}
+ALIASES: dict[str, str] = {
+    "paper": PAPER.name,
+    "almeida2023": ALMEIDA_VOLUME.name,  # a volume needs no shape to be compared
+    "almeida2023-edge": ALMEIDA_EDGE.name,
+    "almeida2023-volume": ALMEIDA_VOLUME.name,
+}
+"""Short names -> ids; the id is what a result carries."""
 
 
 def curve(name: str) -> Curve:
-    """Look a sizing curve up by its id.
+    """Look a sizing curve up by its id or a short name; case does not matter.
+
+    >>> curve("almeida2023").name
+    'almeida-2023-volume'
 
     Raises:
-        UnknownNameError: no curve has this id.
+        UnknownNameError: no curve has this id; the message offers the nearest one.
     """
-    if name not in CURVES:
-        raise UnknownNameError("sizing curve", name, CURVES)
-    return CURVES[name]
+    folded = name.strip().casefold()
+    found = CURVES.get(ALIASES.get(folded, folded))
+    if found is None:
+        raise UnknownNameError("sizing curve", name, [*CURVES, *ALIASES])
+    return found
 
 
 def energy_ev_of(wavelength_nm: float) -> float:

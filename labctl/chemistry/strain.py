@@ -24,7 +24,7 @@ def strain_of_raman(shift: float) -> float:
 
 
 def misfit(core_a_nm: float, shell_a_nm: float) -> float:
-    """Lattice misfit of the shell relative to the core; negative when the shell is smaller."""
+    """Misfit of the shell, (a_shell - a_core) / a_core: the ε of (5), negative if it is smaller."""
     return (shell_a_nm - core_a_nm) / core_a_nm
 
 
@@ -37,11 +37,11 @@ def core_strain(
 
 
 def poisson_of(c11_gpa: float, c12_gpa: float) -> float:
-    """Poisson's ratio along the cube axes from two elastic constants."""
+    """Poisson's ratio along the cube axes, c12 / (c11 + c12): the ν of equation (5)."""
     return c12_gpa / (c11_gpa + c12_gpa)
 
 
 def two_theta_deg(a_nm: float, strain: float = 0.0, wavelength_nm: float = CU_KA_NM) -> float:
-    """Bragg angle 2θ of the (111) reflection, in degrees."""
+    """Bragg angle 2θ of the (111) reflection in degrees: λ = 2 d sin θ, d = a (1 + s) / √3."""
     spacing_nm = a_nm / math.sqrt(3) * (1 + strain)
     return 2 * math.degrees(math.asin(wavelength_nm / (2 * spacing_nm)))

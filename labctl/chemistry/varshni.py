@@ -15,7 +15,7 @@ KELVIN = 273.15
 
 
 def gap_ev(temperature_c: float) -> float:
-    """Band gap of bulk InP in eV; from -273 to about 400 °C."""
+    """Band gap of bulk InP in eV, E0 - α T² / (T + β); from -273 to about 400 °C."""
     t = temperature_c + KELVIN
     return GAP_0K_EV - ALPHA_EV_PER_K * t * t / (t + BETA_K)
 
@@ -35,7 +35,7 @@ def peak_at(peak_nm: float, from_c: float, to_c: float) -> float:
 
 
 def slope_nm_per_k(peak_nm: float, temperature_c: float) -> float:
-    """Slope of the peak in nm/K, of a peak that is at `peak_nm` at this temperature."""
+    """Slope in nm/K of a peak that is at `peak_nm` at this temperature: -(dE/dT) λ / E."""
     t = temperature_c + KELVIN
     gap_slope = -ALPHA_EV_PER_K * t * (t + 2 * BETA_K) / (t + BETA_K) ** 2
     return -gap_slope * peak_nm / energy_ev_of(peak_nm)

@@ -13,6 +13,7 @@ COMMANDS: dict[str, Row] = {
     "report": ("history", "RUN", "write the report of a run, one HTML file"),
     "replay": ("replaying", "RUN", "decide again, with other settings or another estimator"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
+    "chem": ("chem", "WHAT", "calculate: layers, sizes, stocks, boiling, cold drops, …"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
 }
 """Command -> module in `labctl.cli`, what it takes, and what it does."""

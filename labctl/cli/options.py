@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from labctl.cli.help import COMMANDS
 from labctl.errors import UsageError, nearest
-from labctl.prepare import Request
+
+if TYPE_CHECKING:  # recipes are heavy, and half of the commands read none
+    from labctl.prepare import Request
 
 FORMATS = ("text", "json")
 
@@ -76,6 +78,8 @@ def request(found: argparse.Namespace) -> Request:
     Raises:
         UsageError: a setting without `=`, or one given twice.
     """
+    from labctl.prepare import Request
+
     settings: dict[str, str] = {}
     for text in getattr(found, "set", []):
         name, equals, value = text.partition("=")
