@@ -44,7 +44,8 @@ def plan_page(plan: Plan, course: Course, findings: Sequence[Finding]) -> str:
         el("figure", timeline(course, plan.batch.model.date)),
         _prepare(plan),
         _people(plan, course, people),
-        el("div", _fill(plan), _assumed(plan), _remarks(findings), class_="pair"),
+        _assumed(plan),
+        _remarks(findings),
         _steps(plan, course),
     ]
     return "<!doctype html>\n" + el("html", head, el("body", el("main", *body)), lang="en")
@@ -53,7 +54,7 @@ def plan_page(plan: Plan, course: Course, findings: Sequence[Finding]) -> str:
 def _head(plan: Plan, course: Course) -> Html:
     batch = plan.batch.model
     ends = batch.date + dt.timedelta(seconds=course.end_s)
-    people = f"{batch.operator} and {batch.second}" if batch.second else batch.operator
+    people = f"{batch.operator}\u00a0and\u00a0{batch.second}" if batch.second else batch.operator
     chosen = [
         f"{name} {value}"
         for name, value in plan.recipe.settings.items()
@@ -73,25 +74,28 @@ def _head(plan: Plan, course: Course) -> Html:
 
 def _prepare(plan: Plan) -> Html:
     rows = [_material(row) for row in materials(plan)]
-    head = ("", "", "weigh or draw", "for doses", "for the line", "spare", "lot", "mind")
-    return _section("Prepare", _table(head, rows, "prepare"))
+    head = ("", "", "weigh or draw", "doses + line + spare")
+    return _section("Prepare", _table(head, rows, "prepare"), _fill(plan))
 
 
 def _material(row: Material) -> list[Child]:
     strength = row.concentration_mol_l
     what = [row.composition, number(strength, "concentration") if strength else ""]
-    danger = ", ".join(row.hazards)
-    left_ml = row.left_ml
+    mind = ", ".join(filter(None, [row.lot and f"lot {row.lot}", *row.mind]))
+    danger = el("span", ", ".join(row.hazards), class_="danger")
     return [
         el("b", f"{BOX} {row.reagent}"),
-        join([" ".join(filter(None, what)), el("small", danger, class_="danger")]),
+        join([" ".join(filter(None, what)), el("small", mind, " " if mind else None, danger)]),
         el("b", _drawn(row)),
-        "" if row.weighed else _ml(row.doses_ml),
-        _ml(row.priming_ml) if row.priming_ml else "",
-        "" if left_ml is None else _ml(left_ml),
-        row.lot,
-        ", ".join(row.mind),
+        _shares(row),
     ]
+
+
+def _shares(row: Material) -> str:
+    """Say what is drawn for what; nothing where it is added by hand."""
+    if row.left_ml is None:
+        return ""
+    return f"{row.doses_ml:.3f} + {row.priming_ml:.3f} + {row.left_ml:.3f} mL"
 
 
 def _drawn(row: Material) -> str:
@@ -129,17 +133,18 @@ def _fill(plan: Plan) -> Html:
         f"{plan.batch.model.vessel} is fullest at {most.step}: {most.hot_ml:.1f} mL at "
         f"{most.at_c:.0f} °C ({most.cold_ml:.1f} mL cold){limit}."
     )
-    return _section("Fill", el("p", said))
+    return el("p", said, class_="fill")
 
 
 def _assumed(plan: Plan) -> Html | None:
-    rows: list[list[Child]] = [
-        [name, plan.recipe.settings[name], row.why]
-        for name, row in plan.recipe.head.assumed.items()
-    ]
-    if not rows:
+    settings, assumed = plan.recipe.settings, plan.recipe.head.assumed
+    if not assumed:
         return None
-    return _section("Assumed", _table(("", "", "since the source does not say"), rows, "assumed"))
+    rows = [
+        el("li", el("b", f"{name} {settings[name]}: "), row.why) for name, row in assumed.items()
+    ]
+    title = "Assumed, since the source does not say"
+    return _section(title, el("ul", rows, class_="run"))
 
 
 def _remarks(findings: Sequence[Finding]) -> Html | None:
@@ -164,7 +169,7 @@ def _steps(plan: Plan, course: Course) -> Html:
         rows.append([el("b", stage) if first else "", *_step(planned, spans, course, plan)])
     took = ("estimated",) if course.simulated else ()
     head = ("stage", "at", "takes", *took, "at most", "step", "", "flask")
-    return el("section", el("h2", "Steps"), _table(head, rows, "steps"), class_="steps")
+    return el("section", el("h2", "Steps"), _table(head, rows, "steps"), class_="apart")
 
 
 def _step(
@@ -202,4 +207,4 @@ def _ml(volume_ml: float) -> str:
 def _about(seconds: float) -> str:
     if not math.isfinite(seconds):
         return ""
-    return show_duration(round(seconds) if seconds < 60 else 60 * round(seconds / 60))
+    return show_duration(round(seconds) if seconds < 60 else 60 * int(seconds / 60 + 0.5))

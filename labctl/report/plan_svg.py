@@ -101,7 +101,7 @@ def _doses(course: Course, frame: _Frame) -> list[Html]:
                   class_="dose")  # fmt: skip
         marks.append(line)
         if x >= free:
-            marks.append(el("text", text, x=f"{x:.1f}", y=f"{foot + 13:g}", class_="centre dosed"))
+            marks.append(el("text", text, x=f"{x:.1f}", y=f"{foot + 13:g}", class_="dosed"))
             free = x + CHARACTER * (len(text) + 1.5)
     label = el("text", "into flask", x=f"{LEFT - 6:g}", y=f"{foot + 13:g}", class_="left")
     return [label, *marks] if marks else []
