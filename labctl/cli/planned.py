@@ -34,6 +34,7 @@ def as_json(plan: Plan, course: Course, findings: Sequence[Finding]) -> Json:
         "ends": (begins + dt.timedelta(seconds=course.end_s)).isoformat(),
         "total_s": course.end_s,
         "simulated": course.simulated,
+        "hands_s": course.hands_s,
         "stages": [asdict(stage) for stage in course.stages],
         "steps": [_step(planned, course) for planned in plan.steps],
         "reagents": [
@@ -124,6 +125,8 @@ def _head(plan: Plan, course: Course, paint: Paint) -> list[str]:
         f"{batch.date:%a %d %b %Y, %H:%M} to {_until(batch.date, ends)}, "
         f"about {rounded(course.end_s)}{' as simulated' if course.simulated else ''}",
     ]
+    if course.simulated:
+        lines.append(f"the simulated person takes no time: add about {rounded(course.hands_s)}")
     return [*lines, ", ".join(chosen)] if chosen else lines
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from labctl.cli.options import Options, add_recipe, add_settings, options, request
+from labctl.cli.options import Options, add_recipe, add_runs, add_settings, options, request
 from labctl.cli.planned import as_json, as_text
 from labctl.errors import ExitCode, Finding, UsageError
 from labctl.outlook.course import Course, estimated
@@ -17,8 +17,20 @@ FORMATS = ("text", "json", "html")
 
 
 def run(command: str, arguments: list[str]) -> int:
-    """Print a plan, or write it as a page."""
+    """Print a plan, write it as a page, or write a batch sheet to fill in.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
     asked = _parser(command).read(arguments)
+    if asked.write_batch is not None:
+        from labctl.cli.sheets import write_sheet
+
+        told = write_sheet(request(asked), asked.write_batch, asked.like, asked.runs)
+        print("\n".join(told))
+        return ExitCode.COMPLETE
+    if asked.like is not None:
+        raise UsageError("--like goes with --write-batch SHEET")
     plan, findings = prepare(request(asked))
     course = _course(plan, simulate=asked.simulate)
     text = _written(plan, course, findings, asked.format)
@@ -40,6 +52,11 @@ def _parser(command: str) -> Options:
     parser.add_argument("--output", type=Path, metavar="FILE", help=output)
     simulate = "take times and temperatures from a dry run instead of from the steps' estimates"
     parser.add_argument("--simulate", action="store_true", help=simulate)
+    sheet = "write a batch sheet to fill in, and nothing else; never over a file that is there"
+    parser.add_argument("--write-batch", type=Path, metavar="SHEET", help=sheet)
+    like = "the sheet it is copied from; the one of the recipe's last run unless given"
+    parser.add_argument("--like", type=Path, metavar="OLD", help=like)
+    add_runs(parser)
     return parser
 
 

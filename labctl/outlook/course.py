@@ -14,6 +14,7 @@ from labctl.recipe.steps.ramp import Ramp
 MARKED = ("HF", "pyrophoric")
 """Hazards that get a mark of their own on the timeline."""
 DAY_S = 86400
+AT_ONCE_S = 1.0
 _EVERY_S = (300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, DAY_S)
 
 Point = tuple[float, float]
@@ -51,13 +52,15 @@ class Course:
     """A plan over time: bars in the order of the recipe, and points (s, °C) of the flask.
 
     `spans` maps steps to their start and end in s: those of the bars, and, where it was simulated,
-    of the steps inside others.
+    of the steps inside others. `hands_s` is what hands are estimated to take in steps that a
+    simulated person, who answers at once, does in no time; 0 for an estimated course.
     """
 
     bars: tuple[Bar, ...]
     heat: tuple[Point, ...]
     spans: Mapping[str, Point]
     simulated: bool = False
+    hands_s: float = 0.0
 
     @property
     def end_s(self) -> float:
@@ -88,18 +91,24 @@ def simulated(plan: Plan, spans: Mapping[str, Point], heat: Sequence[Point]) -> 
 
     A step that the dry run did not come to has no bar.
     """
+    planned = {bar.step: bar for bar in estimated(plan).bars}
     bars = tuple(
-        replace(bar, start_s=spans[bar.step][0], end_s=spans[bar.step][1])
-        for bar in estimated(plan).bars
-        if bar.step in spans
+        replace(bar, start_s=spans[name][0], end_s=spans[name][1])
+        for name, bar in planned.items()
+        if name in spans
     )
-    return Course(bars, tuple(heat), spans, simulated=True)
+    hands_s = sum(
+        planned[bar.step].end_s - planned[bar.step].start_s
+        for bar in bars
+        if bar.people and bar.end_s - bar.start_s < AT_ONCE_S
+    )
+    return Course(bars, tuple(heat), spans, simulated=True, hands_s=hands_s)
 
 
 def clock_ticks(begins: dt.datetime, length_s: float, most: int) -> list[tuple[float, str]]:
     """Return times of the clock within a course, s since it begins, at most so many.
 
-    >>> clock_ticks(dt.datetime(2025, 11, 3, 9, 30), 7200, 4)
+    >>> clock_ticks(dt.datetime(2025, 11, 3, 9, 30), 7200, 3)
     [(1800.0, '10:00'), (5400.0, '11:00')]
     """
     every_s = next((s for s in _EVERY_S if length_s / s <= most), 0)

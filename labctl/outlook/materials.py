@@ -6,8 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labctl.bench import Loaded
-from labctl.chemistry.reagent import concentration_of
+from labctl.bench import Loaded, Scene
 from labctl.plan import Plan, PlannedStep
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.charge import Charge
@@ -82,7 +81,7 @@ def materials(plan: Plan) -> list[Material]:
     for planned in plan.steps:
         for reagent, amount, volume in _parts(planned.step):
             load = plan.scene.loads[reagent]
-            doses[reagent] += plan.scene.volume_ml(reagent, amount, volume) / load.fraction
+            doses[reagent] += _volume_ml(plan.scene, load, amount, volume) / load.fraction
         if isinstance(planned.step, Prime):
             for reagent in planned.step.reagents:
                 load = plan.scene.loads[reagent]
@@ -128,9 +127,20 @@ def _material(plan: Plan, name: str, doses_ml: float, priming_ml: float) -> Mate
         priming_ml,
         load.drawn_ml if load.pump else None,
         None if load.pump else mass_g(load, doses_ml),
-        load.composition.substance.state == "solid" and load.composition.solvent is None,
+        _is_weighed(load),
         hazards(plan, name),
     )
+
+
+def _volume_ml(scene: Scene, load: Loaded, amount: float | None, volume: float | None) -> float:
+    """Return the volume of a dose in mL; a solid is weighed, and has the volume of its amount."""
+    if volume is None and _is_weighed(load):
+        return (amount or 0.0) * load.composition.substance.molar_volume_ml_mmol
+    return scene.volume_ml(load.name, amount, volume)
+
+
+def _is_weighed(load: Loaded) -> bool:
+    return load.composition.substance.state == "solid" and load.composition.solvent is None
 
 
 def mass_g(load: Loaded, volume_ml: float) -> float | None:
@@ -140,8 +150,7 @@ def mass_g(load: Loaded, volume_ml: float) -> float | None:
         return None
     if what.substance.state not in {"solid", "liquid"}:
         return None
-    mol_l = concentration_of(what, load.concentration_mol_l)
-    return volume_ml * mol_l * what.substance.molar_mass_g_mol / 1e3
+    return volume_ml * what.substance.density_g_ml
 
 
 def taken(row: Material) -> str:

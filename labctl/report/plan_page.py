@@ -61,7 +61,9 @@ def _head(plan: Plan, course: Course) -> Html:
         if name not in plan.recipe.head.assumed
     ]
     until = f"{ends:%H:%M}" if ends.date() == batch.date.date() else f"{ends:%a %d %b %H:%M}"
-    rested = "as simulated" if course.simulated else "as estimated"
+    rested = "as estimated"
+    if course.simulated:
+        rested = f"as simulated, and about {_about(course.hands_s)} of hands more"
     when = f"{batch.date:%a %d %b %Y, %H:%M} to {until}, {_about(course.end_s)} {rested}"
     facts = [f"sample {batch.sample}", f"{batch.vessel} on {plan.rig.model.name}", people]
     return el(
