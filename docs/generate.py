@@ -302,7 +302,8 @@ def _choice(values: object) -> str:
 
 
 def _either(parts: object) -> str:
-    return " or ".join(map(_words, cast("list[Schema]", parts)))
+    told = [part for part in cast("list[Schema]", parts) if part != {"type": "number"}]
+    return " or ".join(map(_words, told))
 
 
 def _pair(parts: object) -> str:

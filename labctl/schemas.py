@@ -289,6 +289,11 @@ def _text(node: Schema, named: bool) -> Schema:
         if "default" in node:
             rest["default"] = str(node["default"]).replace("T", " ")[:16]
         return {"description": said, **rest, "pattern": pattern}
+    values = node.get("enum")
+    if isinstance(values, list) and any(re.fullmatch(NUMBER, str(value)) for value in values):
+        # YAML 1.2 takes 7E1, a format of a serial line, for the number 70.
+        rest = {key: part for key, part in node.items() if key not in {"enum", "type"}}
+        return {**rest, "anyOf": [{"enum": values}, {"type": "number"}]}
     if {"enum", "const", "pattern"} & node.keys():
         return node
     return {**node, "type": _SCALAR}

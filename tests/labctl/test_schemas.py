@@ -135,6 +135,14 @@ def test_a_broken_sheet_does_not_fit(old, new):
     assert faults_after("batch", SHEET, old, new)
 
 
+def test_a_format_that_yaml_1_2_takes_for_a_number_fits():
+    port = definition(json_schema("rig"), "PortEntry")["properties"]["format"]
+    fits = jsonschema.Draft202012Validator(port).is_valid
+    assert fits("7E1")
+    assert fits(70.0)
+    assert not fits("7X1")
+
+
 def test_every_verb_and_every_kind_is_offered():
     verbs = definition(json_schema("recipe"), "Step")["properties"]
     assert list(verbs) == list(STEPS)
