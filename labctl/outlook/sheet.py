@@ -58,11 +58,15 @@ def template(recipe: Recipe, rig: LoadedRig, like: Batch | None, today: dt.date)
         name: _draft(_concentration(reagent, _old(like, name)), rig, pumps[name])
         for name, reagent in recipe.head.reagents.items()
     }
-    sheet = Batch(labctl="batch/1", sample="", operator=_NOBODY, vessel=vessel, loads=draft)
+    path = like.path if like is not None and like.path else recipe.head.needs.path
+    sheet = Batch(
+        labctl="batch/1", sample="", operator=_NOBODY, vessel=vessel, path=path, loads=draft
+    )
     planned = plan(recipe, rig, LoadedBatch(sheet, Document("<draft>", "")))
     rows = [_row(row, recipe, rig, like) for row in materials(planned)]
     lines = [*_head(recipe, rig, vessel, like, today), "loads:"]
-    return "\n".join([*lines, *(line for row in rows for line in _load(row)), "accept: {}", ""])
+    loads = [line for row in rows for line in _load(row)]
+    return "\n".join([*lines, *loads, *_accept(like), ""])
 
 
 def drawn_ml(needed_ml: float, syringe_ml: float) -> float:
@@ -191,6 +195,9 @@ def _head(
     yield _noted(f"vessel: {vessel}", f"{show(rig.model.vessels[vessel].volume, 'volume')}")
     if like is not None and like.path is not None:
         yield _noted(f"path: {show(like.path, 'length')}", "of the tip that is on the probe today")
+    elif head.needs.path is not None:
+        most = show(head.needs.path, "length")
+        yield _noted("path:", f"of the tip that is on the probe today, {most} at most")
     if like is not None and like.box is not None:
         yield _noted("box: {O2: , H2O: }", "what the glovebox shows now")
     if like is not None and like.scrubber:
@@ -224,6 +231,15 @@ def _load(row: _Row) -> Iterator[str]:
     else:
         spare_ml = row.drawn_ml - row.material.needed_ml
         yield _noted(f"    drawn: {row.drawn_ml:g} mL", f"{spare_ml:.3f} mL of it spare")
+
+
+def _accept(like: Batch | None) -> Iterator[str]:
+    """Accept nothing, and tell what the old sheet accepted: each day is somebody's decision."""
+    yield "accept: {}"
+    if like is not None and like.accept:
+        yield "# Accepted last time; if it still holds, put it under `accept` with name and date:"
+        for rule, row in like.accept.items():
+            yield f"#   {rule}: {{reason: {_text(row.reason)}, by: {row.by}, date: {row.date}}}"
 
 
 def _needs(row: _Row) -> str:

@@ -90,20 +90,25 @@ def _heat(course: Course, frame: _Frame) -> Html:
 
 
 def _doses(course: Course, frame: _Frame) -> list[Html]:
-    """Mark what goes into the flask; a label that would run into an earlier one is left out."""
+    """Mark what goes into the flask; doses too close for labels of their own share one."""
+    foot = TOP + HEAT
+    shared: list[tuple[float, str]] = []
     marks: list[Html] = []
-    free, foot = 0.0, TOP + HEAT
     for bar in course.bars:
         if not bar.doses:
             continue
         x, text = frame.x(bar.start_s), " + ".join(bar.doses)
-        line = el("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=f"{foot - 10:g}", y2=f"{foot + 4:g}",
-                  class_="dose")  # fmt: skip
-        marks.append(line)
-        if x >= free:
-            marks.append(el("text", text, x=f"{x:.1f}", y=f"{foot + 13:g}", class_="dosed"))
-            free = x + CHARACTER * (len(text) + 1.5)
-    label = el("text", "into flask", x=f"{LEFT - 6:g}", y=f"{foot + 13:g}", class_="left")
+        at = f"{x:.1f}"
+        marks.append(
+            el("line", x1=at, x2=at, y1=f"{foot - 10:g}", y2=f"{foot + 4:g}", class_="dose")
+        )
+        if shared and x < shared[-1][0] + CHARACTER * (len(shared[-1][1]) + 1.5):
+            shared[-1] = (shared[-1][0], f"{shared[-1][1]}, {text}")
+        else:
+            shared.append((x, text))
+    y = f"{foot + 13:g}"
+    marks += [el("text", text, x=f"{x:.1f}", y=y, class_="dosed") for x, text in shared]
+    label = el("text", "into flask", x=f"{LEFT - 6:g}", y=y, class_="left")
     return [label, *marks] if marks else []
 
 

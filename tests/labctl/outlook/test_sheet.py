@@ -14,6 +14,11 @@ from labctl.rig.batch import load_batch
 from labctl.source import compose
 
 RECIPE = Path(__file__).parents[3] / "recipes/inp_zns_surface_initiated.yaml"
+RECIPES = [
+    path
+    for path in sorted(RECIPE.parent.glob("*.yaml"))
+    if path.with_name(f"{path.stem}.batch.yaml").exists()
+]
 TODAY = dt.date(2026, 2, 3)
 ENTERED = {
     "sample": "YK-300",
@@ -22,20 +27,21 @@ ENTERED = {
     "lot": "L-1",
     "made": "2026-02-03",
     "gate": "clean",
+    "path": "0.25 mm",
     "O2": "0.3 ppm",
     "H2O": "0.2 ppm",
 }
 STRENGTH = {"NC": "48.0 umol/L", "ZN": "0.500 mol/L", "S": "2.17 mol/L", "HF": "3.50 mol/L"}
 
 
-def filled(text):
+def filled(text, strengths=STRENGTH):
     """Enter what is left empty, as a person would."""
     lines, reagent = [], ""
     for read in text.splitlines():
         line = read
         if found := re.match(r"  (\w+):", line):
             reagent = found[1]
-        for key, value in {**ENTERED, "concentration": STRENGTH.get(reagent, "")}.items():
+        for key, value in {**ENTERED, "concentration": strengths.get(reagent, "")}.items():
             line = re.sub(rf"(?<![\w]){key}:(?= *(#|,|}}|$))", f"{key}: {value}", line)
         lines.append(line)
     return "\n".join(lines)
@@ -72,6 +78,29 @@ def test_what_is_empty_is_refused_by_name_with_what_to_enter(written, tmp_path):
     assert "e.g. YK-231" in found[0].message
     lines = written.splitlines()
     assert lines[found[0].line - 1][found[0].column - 1 :].startswith("sample:")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("older", [True, False], ids=["like the last", "from nothing"])
+def test_every_shipped_recipe_gets_a_sheet_that_can_be_filled_in(recipe, older, tmp_path):
+    plan, _ = prepare(Request(recipe))
+    like = plan.batch.model if older else None
+    path = tmp_path / "sheet.yaml"
+    strengths = {
+        name: f"{row.concentration} mol/L"
+        for name, row in plan.batch.model.loads.items()
+        if row.concentration is not None
+    }
+    written = template(plan.recipe, plan.rig, like, TODAY)
+    accepted = plan.batch.model.accept
+    for rule, row in accepted.items():
+        assert f"{rule}: {{reason: {row.reason}" in written or not older
+    again = {rule: f"{{reason: r, by: MT, date: {TODAY}}}" for rule in accepted}
+    told = ", ".join(f"{rule}: {said}" for rule, said in again.items())
+    text = filled(written.replace("accept: {}", f"accept: {{{told}}}"), strengths)
+    path.write_text(text, encoding="utf-8")
+    planned, _ = prepare(Request(recipe, None, path))
+    assert set(planned.batch.model.loads) == set(plan.recipe.head.reagents)
 
 
 def test_lots_concentrations_and_dates_of_the_last_sheet_are_not_copied(paper_plan):

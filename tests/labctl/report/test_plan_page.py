@@ -82,5 +82,14 @@ def test_the_hottest_point_is_drawn_highest(paper_plan, course):
     assert points[hottest][1] == min(y for _, y in points)
 
 
+def test_doses_close_together_share_a_label(paper_plan, course):
+    bars = tuple(
+        dataclasses.replace(bar, start_s=0.0) if bar.step == "load.7" else bar
+        for bar in course.bars
+    )
+    root = drawn(dataclasses.replace(course, bars=bars), paper_plan.batch.model.date)
+    assert "SQ, NC" in [node.text for node in root.iter("text")]
+
+
 def test_nothing_is_drawn_of_no_time(paper_plan):
     assert timeline(Course((), (), {}), paper_plan.batch.model.date) == ""
