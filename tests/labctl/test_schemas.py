@@ -199,9 +199,11 @@ def test_every_key_says_what_it_means_with_an_example(value):
 
 
 @pytest.mark.parametrize("value", [case for case in ALL_KEYS if "examples" in case.values[0]])
-def test_every_quantity_shows_its_unit(value):
+def test_every_quantity_says_what_it_is_and_shows_its_unit(value):
     example = value["examples"][0]
-    assert example in value["description"]
+    meaning, _, written = value["description"].rpartition("; ")
+    assert meaning, "say it in labctl/assets/schema/keys.yaml"
+    assert example in written
     assert re.fullmatch(value["pattern"], example)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime as dt
 import math
 import re
@@ -95,7 +96,7 @@ def test_every_shipped_recipe_gets_a_sheet_that_can_be_filled_in(recipe, older, 
     accepted = plan.batch.model.accept
     for rule, row in accepted.items():
         assert f"{rule}: {{reason: {row.reason}" in written or not older
-    again = {rule: f"{{reason: r, by: MT, date: {TODAY}}}" for rule in accepted}
+    again = dict.fromkeys(accepted, f"{{reason: r, by: MT, date: {TODAY}}}")
     told = ", ".join(f"{rule}: {said}" for rule, said in again.items())
     text = filled(written.replace("accept: {}", f"accept: {{{told}}}"), strengths)
     path.write_text(text, encoding="utf-8")
@@ -126,6 +127,18 @@ def test_too_little_in_the_last_sheet_is_not_copied(paper_plan):
 def test_a_volume_that_rests_on_an_unknown_concentration_is_not_written(paper_plan):
     text = template(paper_plan.recipe, paper_plan.rig, None, TODAY)
     assert "InP-OA 3.3 nm in toluene: the volume follows from its concentration" in text
+
+
+def test_the_pump_kept_for_hf_takes_nothing_else(paper_plan):
+    model = paper_plan.rig.model
+    devices = {name: entry for name, entry in model.devices.items() if name != "pump_2"}
+    fewer = model.model_copy(update={"devices": devices})
+    rig = dataclasses.replace(paper_plan.rig, model=fewer)
+    text = template(paper_plan.recipe, rig, None, TODAY)
+    loads = compose(text).tree["loads"]
+    assert [loads[name].get("pump", loads[name].get("by")) for name in ("ZN", "S", "HF")] == [
+        "pump_1", "hand", "pump_3",
+    ]  # fmt: skip
 
 
 @given(st.floats(0.001, 20.0), st.sampled_from([1.0, 5.0, 10.0, 20.0]))
