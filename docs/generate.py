@@ -104,6 +104,7 @@ LOADING = {
     "questions.default_proceeds": "a default must not be the choice that goes on.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",
     "choices.no_row": "a table has no row for the value it goes by.",
+    "batch.empty": "a field of the sheet was left empty; the message says what to enter.",
     "batch.missing": "no batch sheet lies beside the recipe and none was named.",
     "batch.hand_or_pump": "a load is added by hand or is in a pump, exactly one of them.",
     "batch.nothing_drawn": "a load in a pump says how much is drawn.",
@@ -301,7 +302,8 @@ def _choice(values: object) -> str:
 
 
 def _either(parts: object) -> str:
-    return " or ".join(map(_words, cast("list[Schema]", parts)))
+    told = [part for part in cast("list[Schema]", parts) if part != {"type": "number"}]
+    return " or ".join(map(_words, told))
 
 
 def _pair(parts: object) -> str:

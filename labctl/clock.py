@@ -125,6 +125,11 @@ def new_run_id(recipe: str) -> str:
     return f"{stamp}-{recipe}-{secrets.token_hex(2)}"
 
 
+def today() -> dt.date:
+    """Return the machine's local date, for what a person fills in today."""
+    return dt.datetime.now().astimezone().date()
+
+
 def utc_now() -> str:
     """Return the machine's UTC as ISO 8601, for anchors in the record."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

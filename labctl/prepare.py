@@ -65,17 +65,22 @@ def refusal(error: RefusedError) -> dict[str, list[dict[str, str | int]]]:
     return {"findings": rows(found or (usage,))}
 
 
+def beside(recipe: Path) -> Path:
+    """Return where the batch sheet beside a recipe is, or would be."""
+    return recipe.with_name(f"{recipe.name.removesuffix('.yaml')}.batch.yaml")
+
+
 def _beside(recipe: Path) -> Path:
     """Return the batch sheet that lies beside a recipe.
 
     Raises:
         FindingsError: there is none.
     """
-    beside = recipe.with_name(f"{recipe.name.removesuffix('.yaml')}.batch.yaml")
-    if not beside.exists():
+    found = beside(recipe)
+    if not found.exists():
         message = (
-            f"has no batch sheet beside it ({beside.name}); name today's with --batch, "
-            "or copy one from recipes/ and fill in lots and volumes"
+            f"has no batch sheet beside it ({found.name}); name today's with --batch, "
+            f"or have one written: labctl plan {recipe.name} --write-batch {found.name}"
         )
         raise FindingsError([Mark(str(recipe)).finding("batch.missing", message)])
-    return beside
+    return found

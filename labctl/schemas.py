@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
 from typing import Final, Literal, cast
 
 from pydantic import BaseModel
@@ -18,6 +19,7 @@ from labctl.registry import catalog
 from labctl.rig.batch import Batch
 from labctl.rig.devices import SHAPES, Entry, PersonEntry
 from labctl.rig.model import Rig
+from labctl.source import compose
 from labctl.units import UNITS, dimension_of, show, spelling
 
 Kind = Literal["recipe", "rig", "batch"]
@@ -38,7 +40,7 @@ _DATES: Final = {
 
 def json_schema(kind: Kind) -> Schema:
     """Return the JSON Schema (draft 2020-12) of a recipe, a rig or a batch sheet."""
-    return _pruned({"recipe": _recipe, "rig": _rig, "batch": _batch}[kind]())
+    return _told(_pruned({"recipe": _recipe, "rig": _rig, "batch": _batch}[kind]()), kind)
 
 
 def definition(schema: Mapping[str, object], name: str) -> Schema:
@@ -56,6 +58,28 @@ def device_shapes() -> dict[str, type[Entry]]:
     return {**shapes, PERSON: PersonEntry}
 
 
+def _told(schema: Schema, kind: Kind) -> Schema:
+    """Give every key its description: what it means, then how its value is written."""
+    text = files("labctl").joinpath("assets", "schema/keys.yaml").read_text(encoding="utf-8")
+    meanings = cast("dict[str, dict[str, str]]", compose(text).tree)
+    definitions = _part(schema, "$defs")
+    for mapping, part in [(kind, schema), *definitions.items()]:
+        known = {**meanings["any"], **(meanings.get(mapping) or {})}
+        for key, value in _part(part, "properties").items() if "properties" in part else ():
+            meant = known.get(key) or _of_reference(value, definitions)
+            written = str(value.get("description", ""))
+            if meant and not written.startswith(meant):
+                value["description"] = "; ".join(filter(None, [meant, written]))
+    return schema
+
+
+def _of_reference(value: Schema, definitions: Mapping[str, Schema]) -> str:
+    """Return the first line of what a mapping that stands here says of itself."""
+    found = _references(value)
+    said = str(definitions[found[0]].get("description", "")) if found else ""
+    return said.partition("\n")[0]
+
+
 def _recipe() -> Schema:
     schema = _assembled(Head, STEPS.values(), named=[step.__name__ for step in STEPS.values()])
     definitions = _part(schema, "$defs")
@@ -70,9 +94,9 @@ def _recipe() -> Schema:
     }
     steps: Schema = {"type": "array", "items": {"$ref": _REF + "Step"}}
     added = {
-        "choose": {"description": "values chosen per run", **_map_of(_choices())},
-        "stages": {"description": "named groups of steps, in order", **_map_of(steps)},
-        "finally": {"description": "steps that end every run", **steps},
+        "choose": _map_of(_choices()),
+        "stages": _map_of(steps),
+        "finally": dict(steps),
     }
     _part(schema, "properties").update(added)
     cast("list[str]", schema["required"]).append("stages")
@@ -94,10 +118,7 @@ def _rig() -> Schema:
         "properties": {"kind": {"enum": list(shapes)}},
         "allOf": alternatives,
     }
-    _part(schema, "properties")["devices"] = {
-        "description": "instruments and people by name; what may be said depends on the kind",
-        **_map_of(device),
-    }
+    _part(schema, "properties")["devices"] = _map_of(device)
     return schema
 
 
@@ -166,8 +187,8 @@ def _lines_by_reagent(written: Schema) -> Schema:
 
 
 def _choices() -> Schema:
-    value: Schema = {"type": _SCALAR}
-    by: Schema = {"description": "the choice this one follows", "type": "string"}
+    value: Schema = {"description": "a value with its unit, e.g. 10 min", "type": _SCALAR}
+    by: Schema = {"description": "the choice this one follows, e.g. layers", "type": "string"}
     one_of = _row({"default": value, "one_of": {"type": "array", "items": value}})
     span = _row({"default": value, "range": {"type": "string", "pattern": r"\.\."}})
     table: Schema = {**_row({"by": by}), "additionalProperties": value}
@@ -268,6 +289,11 @@ def _text(node: Schema, named: bool) -> Schema:
         if "default" in node:
             rest["default"] = str(node["default"]).replace("T", " ")[:16]
         return {"description": said, **rest, "pattern": pattern}
+    values = node.get("enum")
+    if isinstance(values, list) and any(re.fullmatch(NUMBER, str(value)) for value in values):
+        # YAML 1.2 takes 7E1, a format of a serial line, for the number 70.
+        rest = {key: part for key, part in node.items() if key not in {"enum", "type"}}
+        return {**rest, "anyOf": [{"enum": values}, {"type": "number"}]}
     if {"enum", "const", "pattern"} & node.keys():
         return node
     return {**node, "type": _SCALAR}

@@ -1,16 +1,24 @@
 import importlib.util
+import io
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from labctl.check import RULES
+from labctl.cli.picture import picture
+from labctl.cli.text import Paint
 from labctl.engine.machine import State
+from labctl.outlook.course import estimated
+from labctl.prepare import Request, prepare
 from labctl.recipe.load import recipe_of
 from labctl.recipe.model import STEPS
 from labctl.rig.batch import Batch
-from labctl.source import compose, validate
+from labctl.schemas import definition, json_schema
+from labctl.source import compose, read, validate
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -142,3 +150,44 @@ def test_the_mistake_of_the_tutorial_is_told_as_it_says():
     line = text.splitlines()[int(told[1]) - 1].replace("320 C", "360 C")
     assert line[int(told[2]) - 1 :].startswith("360 C")
     assert line.strip() in tutorial
+
+
+def test_the_editor_settings_give_every_shipped_file_a_schema_that_it_fits():
+    page = (DOCS / "how-to/edit-with-schema.md").read_text(encoding="utf-8")
+    written = dict(re.findall(r"labctl check --schema (\w+) > (\S+)", page))
+    settings = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    kinds = {f"./{path}": kind for kind, path in written.items()}
+    assert set(settings["yaml.schemas"]) == set(kinds)
+    met = set()
+    for target, patterns in settings["yaml.schemas"].items():
+        files = set()
+        for pattern in patterns:
+            found = set(ROOT.glob(pattern.removeprefix("!")))
+            files = files - found if pattern.startswith("!") else files | found
+        assert files, patterns
+        assert not files & met, "one schema a file"
+        met |= files
+        validator = jsonschema.Draft202012Validator(json_schema(kinds[target]))
+        for path in sorted(files):
+            assert list(validator.iter_errors(read(path).tree)) == [], path
+    shipped = {*(ROOT / "recipes").rglob("*.yaml"), *(ROOT / "rigs").glob("*.yaml")}
+    assert {path for path in shipped - met if not path.name.endswith(".expect.yaml")} == set()
+
+
+def test_the_file_of_the_editor_page_fits_and_its_mistakes_do_not():
+    page = (DOCS / "how-to/edit-with-schema.md").read_text(encoding="utf-8")
+    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
+    assert [stage.name for stage in recipe_of(compose(text), {}).stages] == ["load", "warm"]
+    validator = jsonschema.Draft202012Validator(json_schema("recipe"))
+    assert validator.is_valid(compose(text).tree)
+    assert not validator.is_valid(compose(text.replace("to: 60 C", "to: 60")).tree)
+    assert not validator.is_valid(compose(text.replace("- hold:", "- holdd:")).tree)
+    ramp = definition(json_schema("recipe"), "Ramp")["properties"]["within"]
+    assert f"*{ramp['description']}*" in page.replace("\n", " ")
+
+
+def test_the_picture_of_the_plan_page_is_what_labctl_draws():
+    page = (DOCS / "how-to/plan-a-run.md").read_text(encoding="utf-8")
+    planned, _ = prepare(Request(ROOT / "recipes/inp_zns_surface_initiated.yaml"))
+    lines = picture(estimated(planned), planned.batch.model.date, Paint(io.StringIO()), 80)
+    assert "\n".join(lines) in page

@@ -1,4 +1,4 @@
-"""`check` and `plan`: what a recipe would do, without anything being touched."""
+"""`check`: what is wrong with a recipe, found without anything being touched."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import sys
 from typing import Literal
 
 from labctl.cli import findings as found_text
-from labctl.cli.options import Options, add_format, add_recipe, add_settings, options, request
-from labctl.cli.planned import as_json, as_text
+from labctl.cli.options import add_format, add_recipe, options, request
 from labctl.errors import ExitCode, Finding, FindingsError, Severity, UsageError
 from labctl.plan import Plan
 from labctl.prepare import Request, prepare, rows
@@ -18,17 +17,12 @@ SCHEMAS: tuple[Kind, ...] = ("recipe", "rig", "batch")
 
 
 def run(command: str, arguments: list[str]) -> int:
-    """Run `check` or `plan`."""
-    return _check(arguments) if command == "check" else _plan(arguments)
-
-
-def _check(arguments: list[str]) -> int:
     """Check a recipe, or print the JSON Schema of a kind of file.
 
     Raises:
         UsageError: neither a recipe nor a schema is asked for.
     """
-    parser = options("check")
+    parser = options(command)
     add_recipe(parser, optional=True)
     add_format(parser)
     help_ = "print the JSON Schema of a kind of file, for editors"
@@ -61,18 +55,4 @@ def _schema(kind: Kind) -> int:
     from labctl.schemas import json_schema
 
     print(json.dumps(json_schema(kind), ensure_ascii=False, indent=2))
-    return ExitCode.COMPLETE
-
-
-def _plan(arguments: list[str]) -> int:
-    parser: Options = options("plan")
-    add_recipe(parser)
-    add_settings(parser)
-    add_format(parser)
-    asked = parser.read(arguments)
-    plan, findings = prepare(request(asked))
-    if asked.format == "json":
-        print(json.dumps(as_json(plan, findings), ensure_ascii=False))
-    else:
-        print("\n".join(as_text(plan, findings)))
     return ExitCode.COMPLETE

@@ -6,7 +6,7 @@ Row = tuple[str, str, str]
 
 COMMANDS: dict[str, Row] = {
     "check": ("checking", "RECIPE", "look for mistakes; touches nothing"),
-    "plan": ("checking", "RECIPE", "timeline, volumes, and when a person is needed"),
+    "plan": ("planning", "RECIPE", "timeline, what to prepare, and when a person is needed"),
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
     "show": ("history", "RUN", "how a run went: a run id, its beginning, or `last`"),
     "runs": ("history", "", "the runs so far"),

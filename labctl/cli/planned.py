@@ -6,20 +6,22 @@ import datetime as dt
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from labctl.cli import findings as found_text
-from labctl.cli.materials import Material, fullest, materials, needed
+from labctl.cli.picture import picture
 from labctl.cli.text import Paint, clipped, columns, rounded, table, wrapped
 from labctl.errors import Finding
+from labctl.outlook.course import Course
+from labctl.outlook.materials import Material, Needed, fullest, materials, needed, taken
 from labctl.plan import Plan, PlannedStep
 from labctl.prepare import rows
 
 Json = dict[str, object]
 
 
-def as_json(plan: Plan, findings: Sequence[Finding]) -> Json:
-    """Return a plan as the object that `plan --format json` prints; times in s, volumes in mL."""
+def as_json(plan: Plan, course: Course, findings: Sequence[Finding]) -> Json:
+    """Return a plan as the object that `plan --format json` prints; s, mL, g."""
     begins = plan.batch.model.date
     return {
         "recipe": plan.recipe.head.name,
@@ -29,11 +31,17 @@ def as_json(plan: Plan, findings: Sequence[Finding]) -> Json:
         "sample": plan.batch.model.sample,
         "settings": dict(plan.recipe.settings),
         "starts": begins.isoformat(),
-        "ends": (begins + dt.timedelta(seconds=plan.total_s)).isoformat(),
-        "total_s": plan.total_s,
-        "steps": [_step(planned) for planned in plan.steps],
-        "reagents": [{**asdict(row), "needed_ml": row.needed_ml} for row in materials(plan)],
-        "people": [{**asdict(row), "at": row.at.isoformat()} for row in needed(plan)],
+        "ends": (begins + dt.timedelta(seconds=course.end_s)).isoformat(),
+        "total_s": course.end_s,
+        "simulated": course.simulated,
+        "hands_s": course.hands_s,
+        "stages": [asdict(stage) for stage in course.stages],
+        "steps": [_step(planned, course) for planned in plan.steps],
+        "reagents": [
+            {**asdict(row), "needed_ml": row.needed_ml, "left_ml": row.left_ml}
+            for row in materials(plan)
+        ],
+        "people": [{**asdict(row), "at": row.at.isoformat()} for row in _timed(plan, course)],
         "assumed": [
             {"name": name, "value": plan.recipe.settings[name], "why": row.why}
             for name, row in plan.recipe.head.assumed.items()
@@ -43,15 +51,16 @@ def as_json(plan: Plan, findings: Sequence[Finding]) -> Json:
     }
 
 
-def as_text(plan: Plan, findings: Sequence[Finding]) -> list[str]:
+def as_text(plan: Plan, course: Course, findings: Sequence[Finding]) -> list[str]:
     """Return a plan as lines for a person."""
     paint = Paint(sys.stdout)
     parts = [
-        _head(plan, paint),
-        [paint("Timeline", "bold"), *_timeline(plan, paint)],
+        _head(plan, course, paint),
+        [paint("Timeline", "bold"), *picture(course, plan.batch.model.date, paint)],
+        [paint("Steps", "bold"), *_timeline(plan, course, paint)],
         [paint("Prepare", "bold"), *_prepare(plan)],
         [paint("Volumes in mL", "bold"), *_volumes(plan)],
-        [paint("A person is needed", "bold"), *_people(plan)],
+        [paint("A person is needed", "bold"), *_people(plan, course)],
     ]
     if plan.recipe.head.assumed:
         parts.append([paint("Assumed, since the source does not say", "bold"), *_assumed(plan)])
@@ -60,8 +69,10 @@ def as_text(plan: Plan, findings: Sequence[Finding]) -> list[str]:
     return [line for part in parts for line in (*part, "")][:-1]
 
 
-def _step(planned: PlannedStep) -> Json:
+def _step(planned: PlannedStep, course: Course) -> Json:
     estimate = planned.estimate
+    start_s, end_s = _span(planned, course) or (None, None)
+    took_s = None if start_s is None or end_s is None else end_s - start_s
     known = math.isfinite(estimate.duration_s)
     return {
         "id": planned.step.id,
@@ -69,8 +80,9 @@ def _step(planned: PlannedStep) -> Json:
         "stage": planned.stage,
         "parent": planned.parent,
         "summary": planned.step.summary(),
-        "start_s": planned.start_s,
-        "duration_s": estimate.duration_s if known else None,
+        "start_s": start_s,
+        "duration_s": took_s if known or course.simulated else None,
+        "estimated_s": estimate.duration_s if known else None,
         "timeout_s": estimate.timeout_s if 0 < estimate.timeout_s < math.inf else None,
         "hands": estimate.hands,
         "flask_ml": planned.after.volume_ml(),
@@ -78,9 +90,30 @@ def _step(planned: PlannedStep) -> Json:
     }
 
 
-def _head(plan: Plan, paint: Paint) -> list[str]:
+def _span(planned: PlannedStep, course: Course) -> tuple[float, float] | None:
+    """Return start and end of a step in s; a step inside another has its own only if simulated."""
+    found = course.spans.get(planned.step.id)
+    if found or course.simulated:
+        return found
+    duration_s = planned.estimate.duration_s
+    length_s = duration_s if math.isfinite(duration_s) else 0.0
+    return planned.start_s, planned.start_s + length_s
+
+
+def _timed(plan: Plan, course: Course) -> list[Needed]:
+    """Return when a person is needed on a course's clock; never, in a step it did not come to."""
+    begins = plan.batch.model.date
+    return [
+        replace(row, start_s=start_s, at=begins + dt.timedelta(seconds=start_s))
+        for row in needed(plan)
+        if row.step in course.spans
+        for start_s, _ in [course.spans[row.step]]
+    ]
+
+
+def _head(plan: Plan, course: Course, paint: Paint) -> list[str]:
     batch = plan.batch.model
-    ends = batch.date + dt.timedelta(seconds=plan.total_s)
+    ends = batch.date + dt.timedelta(seconds=course.end_s)
     chosen = [
         f"{name} {value}"
         for name, value in plan.recipe.settings.items()
@@ -90,35 +123,50 @@ def _head(plan: Plan, paint: Paint) -> list[str]:
         paint(plan.recipe.head.name, "bold"),
         f"sample {batch.sample} in {batch.vessel} on {plan.rig.model.name}",
         f"{batch.date:%a %d %b %Y, %H:%M} to {_until(batch.date, ends)}, "
-        f"about {rounded(plan.total_s)}",
+        f"about {rounded(course.end_s)}{' as simulated' if course.simulated else ''}",
     ]
+    if course.simulated:
+        lines.append(f"the simulated person takes no time: add about {rounded(course.hands_s)}")
     return [*lines, ", ".join(chosen)] if chosen else lines
 
 
-def _timeline(plan: Plan, paint: Paint) -> list[str]:
-    room = max(30, columns() - 41)
-    cells = []
-    for planned in plan.steps:
-        at = plan.batch.model.date + dt.timedelta(seconds=planned.start_s)
-        timeout_s = planned.estimate.timeout_s
-        cells.append(
-            (
-                "" if planned.parent else f"{at:%H:%M}",
-                rounded(planned.estimate.duration_s),
-                rounded(timeout_s) if 0 < timeout_s < math.inf else "",
-                planned.step.id,
-                clipped("  " * bool(planned.parent) + planned.step.summary(), room),
-            )
-        )
-    head, *lines = table(cells, head=("at", "takes", "at most", "step", ""), right=(1, 2))
-    told = [paint(f"  {head}", "dim")]
+def _timeline(plan: Plan, course: Course, paint: Paint) -> list[str]:
+    """List the steps; where they were simulated, what was estimated stands beside it."""
+    told = ("takes", "estimated") if course.simulated else ("takes",)
+    room = max(24, columns() - (52 if course.simulated else 41))
+    cells = [_timed_step(plan, course, planned, room) for planned in plan.steps]
+    right = range(1, len(told) + 2)
+    head, *lines = table(cells, head=("at", *told, "at most", "step", ""), right=right)
+    listed = [paint(f"  {head}", "dim")]
     stage = ""
     for planned, line in zip(plan.steps, lines, strict=True):
         if planned.stage != stage:
             stage = planned.stage
-            told.append(paint(stage, "cyan"))
-        told.append(f"  {line}")
-    return told
+            listed.append(paint(stage, "cyan"))
+        listed.append(f"  {line}")
+    return listed
+
+
+def _timed_step(plan: Plan, course: Course, planned: PlannedStep, room: int) -> tuple[str, ...]:
+    span, estimate = _span(planned, course), planned.estimate
+    at = took = ""
+    if span is not None:
+        started = plan.batch.model.date + dt.timedelta(seconds=span[0])
+        at = "" if planned.parent else f"{started:%H:%M}"
+        took = rounded(span[1] - span[0])
+    return (
+        at,
+        took,
+        *([_length(estimate.duration_s)] if course.simulated else []),
+        _length(estimate.timeout_s),
+        planned.step.id,
+        clipped("  " * bool(planned.parent) + planned.step.summary(), room),
+    )
+
+
+def _length(seconds: float) -> str:
+    """Write a duration; nothing for one that is zero or has no end."""
+    return rounded(seconds) if 0 < seconds < math.inf else ""
 
 
 def _prepare(plan: Plan) -> list[str]:
@@ -127,7 +175,7 @@ def _prepare(plan: Plan) -> list[str]:
 
 def _prepared(row: Material) -> str:
     if row.drawn_ml is None:
-        what = f"{row.reagent}: {row.doses_ml:.3f} mL by hand"
+        what = f"{row.reagent}: {taken(row)} by hand"
     else:
         what = f"{row.reagent}: {row.drawn_ml:.3f} mL drawn into {row.by}"
     strength = _strength(row.concentration_mol_l)
@@ -167,9 +215,9 @@ def _volume(row: Material) -> tuple[str, ...]:
     )
 
 
-def _people(plan: Plan) -> list[str]:
+def _people(plan: Plan, course: Course) -> list[str]:
     told = []
-    for row in needed(plan):
+    for row in _timed(plan, course):
         what = f"{row.what}: {', '.join(row.items)}" if row.items else row.what
         told.append(f"{row.at:%H:%M}  {row.step}: {what}")
     return [f"  {line}" for line in wrapped(told)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,10 +11,27 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from labctl.errors import Finding, FindingsError
 from labctl.fields import Concentration, Date, Length, Moment, Name, Parts, Strict, Volume
-from labctl.source import Document, read, validate
+from labctl.source import Document, Node, Place, read, validate
 
 DEFAULT_START = dt.datetime(2025, 11, 3, 9, 0)
+TO_ENTER: Mapping[str, str] = {
+    "date": "when it starts, e.g. 2025-11-03 09:00",
+    "sample": "the name of the sample that is made today, e.g. YK-231",
+    "operator": "the initials of who runs it",
+    "second": "the initials of the second person",
+    "vessel": "a vessel of the rig, e.g. flask50",
+    "path": "the path of the tip on the probe, e.g. 0.25 mm",
+    "O2": "what the glovebox shows, e.g. 0.3 ppm",
+    "H2O": "what the glovebox shows, e.g. 0.2 ppm",
+    "lot": "the lot on the bottle, e.g. ZN-0912",
+    "made": "the day it was made, e.g. 2025-11-03",
+    "concentration": "what was measured, e.g. 0.5 mol/L",
+    "gate": "what the test of this lot said, e.g. 1H NMR clean",
+    "drawn": "how much is in the syringe, e.g. 9.2 mL",
+}
+"""What to enter where a written sheet leaves a field empty."""
 
 
 class Box(Strict):
@@ -96,4 +114,19 @@ def load_batch(path: Path) -> LoadedBatch:
     """
     document = read(path)
     document.mapping()
+    empty = list(_empty(document, document.tree))
+    if empty:
+        raise FindingsError(empty)
     return LoadedBatch(validate(Batch, document, ()), document)
+
+
+def _empty(document: Document, node: Node, place: Place = ()) -> Iterator[Finding]:
+    """Find the fields that were left empty."""
+    if isinstance(node, dict):
+        for key, inner in node.items():
+            yield from _empty(document, inner, (*place, key))
+    elif node == "" and place:
+        name, key = ".".join(map(str, place)), str(place[-1])
+        enter = TO_ENTER.get(key, "a value")
+        message = f"{name} is empty; enter {enter}, or take the line out if it is not needed"
+        yield document.key_mark(place).finding("batch.empty", message)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from labctl.clock import NS, Priority, VirtualClock, WallClock, new_run_id, utc_now, wall_s
+from labctl.clock import NS, Priority, VirtualClock, WallClock, new_run_id, today, utc_now, wall_s
 from labctl.loop import run_virtual
 
 START = dt.datetime(2025, 11, 3, 9)
@@ -121,3 +121,8 @@ def test_runs_are_named_by_time_recipe_and_four_letters():
 def test_stamps_for_people_are_utc_and_monotonic():
     assert dt.datetime.fromisoformat(utc_now()).utcoffset() == dt.timedelta(0)
     assert wall_s() <= wall_s()
+
+
+def test_today_is_the_day_of_the_machine():
+    utc = dt.datetime.fromisoformat(utc_now()).date()
+    assert abs(today() - utc) <= dt.timedelta(days=1)

@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -15,8 +16,13 @@ ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes/inp_zns_surface_initiated.yaml"
 RIG = ROOT / "simulators/rig.yaml"
 SHEET = ROOT / "recipes/inp_zns_surface_initiated.batch.yaml"
+RECIPES = [
+    path
+    for path in sorted((ROOT / "recipes").rglob("*.yaml"))
+    if not path.name.endswith((".batch.yaml", ".expect.yaml"))
+]
 SHIPPED = [
-    *((path, "recipe") for path in [RECIPE]),
+    *((path, "recipe") for path in RECIPES),
     *((path, "rig") for path in [RIG, *sorted((ROOT / "rigs").glob("*.yaml"))]),
     *((path, "batch") for path in sorted((ROOT / "recipes").glob("*.batch.yaml"))),
 ]
@@ -129,6 +135,14 @@ def test_a_broken_sheet_does_not_fit(old, new):
     assert faults_after("batch", SHEET, old, new)
 
 
+def test_a_format_that_yaml_1_2_takes_for_a_number_fits():
+    port = definition(json_schema("rig"), "PortEntry")["properties"]["format"]
+    fits = jsonschema.Draft202012Validator(port).is_valid
+    assert fits("7E1")
+    assert fits(70.0)
+    assert not fits("7X1")
+
+
 def test_every_verb_and_every_kind_is_offered():
     verbs = definition(json_schema("recipe"), "Step")["properties"]
     assert list(verbs) == list(STEPS)
@@ -158,3 +172,54 @@ def test_every_spelling_is_one_that_labctl_reads(dimension):
 
 def test_both_micro_signs_and_the_letter_are_spelled():
     assert {"µL", "\u03bcL", "uL", "ul"} <= set(spellings("volume"))
+
+
+def keys(kind):
+    """Every key that a kind of file may hold: the mapping, the key, and what the schema says."""
+    schema = json_schema(kind)
+    for mapping, part in [(kind, schema), *schema["$defs"].items()]:
+        for key, value in part.get("properties", {}).items():
+            yield mapping, key, value
+
+
+ALL_KEYS = [
+    pytest.param(value, id=f"{mapping}.{key}")
+    for kind in ("recipe", "rig", "batch")
+    for mapping, key, value in keys(kind)
+]
+
+
+@pytest.mark.parametrize("value", ALL_KEYS)
+def test_every_key_says_what_it_means_with_an_example(value):
+    said = value.get("description", "")
+    assert said, "say it in labctl/assets/schema/keys.yaml"
+    chosen = {"enum", "const", "$ref", "anyOf"} & set(value)
+    steps = value.get("items", {}).get("$ref", "").endswith(("Step", "Interlock"))
+    assert chosen or steps or "enum" in value.get("items", {}) or "e.g. " in said, said
+
+
+@pytest.mark.parametrize("value", [case for case in ALL_KEYS if "examples" in case.values[0]])
+def test_every_quantity_says_what_it_is_and_shows_its_unit(value):
+    example = value["examples"][0]
+    meaning, _, written = value["description"].rpartition("; ")
+    assert meaning, "say it in labctl/assets/schema/keys.yaml"
+    assert example in written
+    assert re.fullmatch(value["pattern"], example)
+
+
+def test_nothing_is_told_of_keys_that_do_not_exist():
+    told = read(ROOT / "labctl/assets/schema/keys.yaml").tree
+    known = {}
+    for kind in ("recipe", "rig", "batch"):
+        for mapping, key, _ in keys(kind):
+            known.setdefault(mapping, set()).add(key)
+    known["any"] = set().union(*known.values())
+    for mapping, rows in told.items():
+        assert set(rows) <= known[mapping], mapping
+
+
+def test_a_meaning_goes_before_how_the_value_is_written():
+    ramp = definition(json_schema("recipe"), "Ramp")["properties"]
+    assert ramp["to"]["description"] == "where the flask goes; a temperature, e.g. 120 °C"
+    steps = definition(json_schema("recipe"), "Step")["properties"]
+    assert steps["ramp"]["description"].startswith("Ramp the flask; `learn: peak per K`")

@@ -6,10 +6,12 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from labctl.bench import Loaded, Scene
 from labctl.plan import Plan, PlannedStep
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.charge import Charge
 from labctl.recipe.steps.confirm import Confirm
+from labctl.recipe.steps.flush import Flush
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.prime import SPARE, Prime
@@ -20,7 +22,9 @@ from labctl.units import show
 class Material:
     """One reagent of a plan; volumes in mL. `drawn_ml` is None where it is added by hand.
 
-    `mind` is what its maker and user must mind: temperature, purity, age.
+    `mind` is what its maker and user must mind: temperature, purity, age. `mass_g` is what the
+    doses weigh where it is added neat by hand; `weighed` tells a solid: it has no volume to draw.
+    `left_ml` stays in the syringe: the spare.
     """
 
     reagent: str
@@ -32,11 +36,19 @@ class Material:
     doses_ml: float
     priming_ml: float
     drawn_ml: float | None
+    mass_g: float | None
+    weighed: bool
+    hazards: tuple[str, ...]
 
     @property
     def needed_ml(self) -> float:
         """Doses and priming together."""
         return self.doses_ml + self.priming_ml
+
+    @property
+    def left_ml(self) -> float | None:
+        """What stays in the syringe; None where it is added by hand."""
+        return None if self.drawn_ml is None else self.drawn_ml - self.needed_ml
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ def materials(plan: Plan) -> list[Material]:
     for planned in plan.steps:
         for reagent, amount, volume in _parts(planned.step):
             load = plan.scene.loads[reagent]
-            doses[reagent] += plan.scene.volume_ml(reagent, amount, volume) / load.fraction
+            doses[reagent] += _volume_ml(plan.scene, load, amount, volume) / load.fraction
         if isinstance(planned.step, Prime):
             for reagent in planned.step.reagents:
                 load = plan.scene.loads[reagent]
@@ -114,7 +126,60 @@ def _material(plan: Plan, name: str, doses_ml: float, priming_ml: float) -> Mate
         doses_ml,
         priming_ml,
         load.drawn_ml if load.pump else None,
+        None if load.pump else mass_g(load, doses_ml),
+        _is_weighed(load),
+        hazards(plan, name),
     )
+
+
+def _volume_ml(scene: Scene, load: Loaded, amount: float | None, volume: float | None) -> float:
+    """Return the volume of a dose in mL; a solid is weighed, and has the volume of its amount."""
+    if volume is None and _is_weighed(load):
+        return (amount or 0.0) * load.composition.substance.molar_volume_ml_mmol
+    return scene.volume_ml(load.name, amount, volume)
+
+
+def _is_weighed(load: Loaded) -> bool:
+    return load.composition.substance.state == "solid" and load.composition.solvent is None
+
+
+def mass_g(load: Loaded, volume_ml: float) -> float | None:
+    """Return what a volume of a neat solid or liquid weighs, in g; None for a solution."""
+    what = load.composition
+    if what.solvent is not None or what.mass_fraction is not None or what.saturated:
+        return None
+    if what.substance.state not in {"solid", "liquid"}:
+        return None
+    return volume_ml * what.substance.density_g_ml
+
+
+def taken(row: Material) -> str:
+    """Say what a person weighs or measures of what is added by hand: mg or g, or mL with the mass.
+
+    Solids are weighed; a neat liquid may be, so both are given.
+    """
+    volume = f"{row.doses_ml:.3f} mL"
+    if row.mass_g is None:
+        return volume
+    mass = f"{row.mass_g:.3f} g" if row.mass_g >= 1 else f"{row.mass_g * 1e3:.1f} mg"
+    return mass if row.weighed else f"{volume} ({mass})"
+
+
+def hazards(plan: Plan, reagent: str) -> tuple[str, ...]:
+    """Return the hazards of a reagent, of its solvent, and what the recipe says of it."""
+    what = plan.scene.loads[reagent].composition
+    found = what.substance.hazards | (what.solvent.hazards if what.solvent else frozenset())
+    stated = plan.recipe.head.reagents[reagent].hazard
+    return tuple(dict.fromkeys((*sorted(found), *filter(None, [stated]))))
+
+
+def reagents_of(step: Step) -> tuple[str, ...]:
+    """Return the reagents that a step handles: doses, primes or flushes."""
+    if isinstance(step, Prime):
+        return step.reagents
+    if isinstance(step, Flush):
+        return tuple(step.lines)
+    return tuple(reagent for reagent, _, _ in _parts(step))
 
 
 def _parts(step: Step) -> list[tuple[str, float | None, float | None]]:
