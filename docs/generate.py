@@ -15,6 +15,7 @@ from labctl.engine.machine import FINAL, TABLE, State
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
 from labctl.schemas import Schema, definition, device_shapes, json_schema
+from simulators.plant.kinetics import parameters
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- written by `python docs/generate.py`; edit the models, not this page -->"
@@ -145,6 +146,7 @@ def pages() -> dict[str, str]:
         "batch.md": _page(_batch()),
         "checks.md": _page(_checks()),
         "states.md": _page(_states()),
+        "reaction-parameters.md": _page(_reaction()),
     }
 
 
@@ -246,6 +248,19 @@ def _states() -> Iterator[str]:
             yield f"    {row.source} --> {row.target}: {row.trigger}"
     yield from (f"    {state} --> [*]" for state in sorted(FINAL))
     yield "```"
+
+
+def _reaction() -> Iterator[str]:
+    yield "# Parameters of the simulated chemistry\n"
+    yield "The model they belong to: [the reaction model](../explanations/reaction-model.md)."
+    yield "`stated` is a number of the paper, `constrained` is chosen so that a statement of it"
+    yield "holds, `assumed` is fixed by nothing in it. None is measured.\n"
+    yield "| parameter | symbol | value | unit | rests on | |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for row in parameters():
+        known = row.basis
+        cells = (row.name, known.symbol, row.value, known.unit, known.rests, known.on)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _fields(schema: Schema, skip: set[str] | None = None) -> Iterator[str]:
