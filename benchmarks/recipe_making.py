@@ -55,14 +55,14 @@ class Maker:
     """Makes one recipe with its batch sheet; every draw comes from `rng`."""
 
     def __init__(self, rng: Rng) -> None:
-        self._rng = rng
+        self.rng = rng
         self._ids = 0
-        self._baselines: list[str] = []
-        self._reagents = [name for name in _REAGENTS if name == "SQ" or rng.random() < 0.7]
+        self.baselines: list[str] = []
+        self.reagents = [name for name in _REAGENTS if name == "SQ" or rng.random() < 0.7]
 
     def recipe(self) -> Tree:
         """Return a recipe that labctl should read, though its checker may find fault with it."""
-        rng = self._rng
+        rng = self.rng
         stages: dict[str, list[Tree]] = {"load": self._loading()} if rng.random() < 0.9 else {}
         for n in range(int(rng.integers(1, 4))):
             stages[f"part{n}"] = self._steps(list(STEPS), 5, 0)
@@ -75,7 +75,7 @@ class Maker:
                 "dose": {"by": "many", "1": "0.1 mmol", "2": "0.25 mmol"},
             },
             "assumed": {"ramp": {"value": "10 K/min", "why": "no rates given"}},
-            "reagents": {name: _REAGENTS[name][0] for name in self._reagents},
+            "reagents": {name: _REAGENTS[name][0] for name in self.reagents},
             "stages": cast("Tree", stages),
         }
         if rng.random() < 0.4:
@@ -85,13 +85,13 @@ class Maker:
     def batch(self) -> Tree:
         """Return the sheet that goes with it."""
         loads: dict[str, Tree] = {}
-        for name in self._reagents:
+        for name in self.reagents:
             _, concentration, pump = _REAGENTS[name]
             row: dict[str, Tree] = {"lot": name}
             if concentration:
                 row["concentration"] = concentration
-            if pump and self._rng.random() < 0.8:
-                row |= {"pump": pump, "drawn": self._number(_DRAWN_ML[pump], "mL")}
+            if pump and self.rng.random() < 0.8:
+                row |= {"pump": pump, "drawn": self.number(_DRAWN_ML[pump], "mL")}
             else:
                 row["by"] = "hand"
             loads[name] = row
@@ -101,12 +101,12 @@ class Maker:
     def _loading(self) -> list[Tree]:
         """Return what a sensible recipe begins with, so that its checker has little to say."""
         steps: list[Tree] = [
-            {"charge": {"reagent": "SQ", "volume": self._number((6.0, 14.0), "mL"), "by": "hand"}},
+            {"charge": {"reagent": "SQ", "volume": self.number((6.0, 14.0), "mL"), "by": "hand"}},
             {"stir": "600 rpm"},
             {"reference": {"of": "absorbance", "in": "flask"}},
-            {"prime": {"reagents": list(self._reagents), "into": "waste"}},
+            {"prime": {"reagents": list(self.reagents), "into": "waste"}},
         ]
-        if "HF" in self._reagents:
+        if "HF" in self.reagents:
             steps.append({"confirm": {"who": "two people", "for": "HF", "list": ["gloves"]}})
         return steps
 
@@ -114,17 +114,17 @@ class Maker:
         usable = [
             verb
             for verb in verbs
-            if not (verb == "hf_treat" and "HF" not in self._reagents)
+            if not (verb == "hf_treat" and "HF" not in self.reagents)
             and not (verb in {"repeat", "if"} and depth > 1)
         ]
-        count = int(self._rng.integers(1, most + 1))
-        return [self._step(pick(self._rng, usable), depth) for _ in range(count)]
+        count = int(self.rng.integers(1, most + 1))
+        return [self._step(pick(self.rng, usable), depth) for _ in range(count)]
 
     def _step(self, verb: str, depth: int) -> Tree:
-        if verb in {"hold", "stir"} and self._rng.random() < 0.3:
+        if verb in {"hold", "stir"} and self.rng.random() < 0.3:
             return {verb: "5 min" if verb == "hold" else "600 rpm"}
         if verb == "flush":
-            return {verb: {pick(self._rng, self._reagents): ["toluene into waste"]}}
+            return {verb: {pick(self.rng, self.reagents): ["toluene into waste"]}}
         fields = self._object(STEPS[verb].__name__, verb)
         if verb in {"repeat", "if"}:
             for key in {"repeat": ("steps",), "if": ("then", "otherwise")}[verb]:
@@ -138,7 +138,7 @@ class Maker:
         properties = cast("Mapping[str, Schema]", own.get("properties", {}))
         made: dict[str, Tree] = {}
         for key, part in properties.items():
-            if key in required or self._rng.random() < 0.35:
+            if key in required or self.rng.random() < 0.35:
                 value = self._value(key, part, verb)
                 if value is not None:
                     made[key] = value
@@ -148,25 +148,25 @@ class Maker:
         if "const" in part:
             return str(part["const"])
         if "enum" in part:
-            return pick(self._rng, cast("Sequence[str]", part["enum"]))
+            return pick(self.rng, cast("Sequence[str]", part["enum"]))
         if "examples" in part:
             return self._quantity(str(cast("Sequence[str]", part["examples"])[0]), key)
         if "$ref" in part:
             return cast("Tree", self._object(str(part["$ref"]).rpartition("/")[2], verb))
         if "anyOf" in part:
-            return self._value(key, pick(self._rng, cast("Sequence[Schema]", part["anyOf"])), verb)
+            return self._value(key, pick(self.rng, cast("Sequence[Schema]", part["anyOf"])), verb)
         if part.get("type") == "array":
             return self._list(key, cast("Schema", part["items"]), verb)
-        if "minimum" in part or "number" in str(part.get("type")) and "alpha" in key:
-            return str(self._rng.integers(1, 6)) if "minimum" in part else "1e-3"
-        return self._text(key, verb)
+        if "minimum" in part or ("number" in str(part.get("type")) and "alpha" in key):
+            return str(self.rng.integers(1, 6)) if "minimum" in part else "1e-3"
+        return self.text(key, verb)
 
     def _list(self, key: str, items: Schema, verb: str) -> Tree | None:
         if "$ref" in items and str(items["$ref"]).endswith("/Step"):
             return None
         if key == "reagents":
-            return list(dict.fromkeys(pick(self._rng, self._reagents) for _ in range(2)))
-        made = [self._value(key, items, verb) for _ in range(int(self._rng.integers(1, 3)))]
+            return list(dict.fromkeys(pick(self.rng, self.reagents) for _ in range(2)))
+        made = [self._value(key, items, verb) for _ in range(int(self.rng.integers(1, 3)))]
         kept = [item for item in made if item is not None]
         return cast("Tree", list({str(item): item for item in kept}.values()))
 
@@ -174,27 +174,29 @@ class Maker:
         if ".." in example:
             return "1 K .. 15 K"
         unit = example.partition(" ")[2]
-        if unit == "K/min" and self._rng.random() < 0.3:
+        if unit == "K/min" and self.rng.random() < 0.3:
             return "$ramp"
-        if unit == "mmol" and self._rng.random() < 0.2:
+        if unit == "mmol" and self.rng.random() < 0.2:
             return "$dose"
         low, high, spellings = _SPANS[unit]
         if key in {"start_near", "trim_to"}:
             low, high = 450.0, 600.0
-        return self._number((low, high), pick(self._rng, spellings))
+        return self.number((low, high), pick(self.rng, spellings))
 
-    def _number(self, span: tuple[float, float], unit: str) -> str:
-        return f"{self._rng.uniform(*span):.3g} {unit}"
+    def number(self, span: tuple[float, float], unit: str) -> str:
+        """Return a quantity with a number between two."""
+        return f"{self.rng.uniform(*span):.3g} {unit}"
 
-    def _text(self, key: str, verb: str) -> Tree | None:
-        rng = self._rng
+    def text(self, key: str, verb: str) -> Tree | None:
+        """Return what a field that takes words may say."""
+        rng = self.rng
         if key in {"id", "as", "label"}:
             self._ids += 1
             if key == "as":
-                self._baselines.append(f"n{self._ids}")
+                self.baselines.append(f"n{self._ids}")
             return f"n{self._ids}"
         if key == "reagent":
-            return "HF" if verb == "hf_treat" else pick(rng, self._reagents)
+            return "HF" if verb == "hf_treat" else pick(rng, self.reagents)
         if key in {"when", "until", "condition"}:
             return pick(rng, _CONDITIONS)
         if key == "fields":
@@ -211,7 +213,7 @@ def _as_made(maker: Maker, fields: dict[str, Tree]) -> None:
 def _one_measure(maker: Maker, fields: dict[str, Tree]) -> None:
     if ("amount" in fields) == ("volume" in fields):
         fields.pop("amount", None)
-        fields["volume"] = maker._number((0.05, 0.5), "mL")
+        fields["volume"] = maker.number((0.05, 0.5), "mL")
 
 
 def _inject(maker: Maker, fields: dict[str, Tree]) -> None:
@@ -224,7 +226,7 @@ def _inject(maker: Maker, fields: dict[str, Tree]) -> None:
                 _one_measure(maker, part)
     else:
         fields.pop("together", None)
-        fields["reagent"] = pick(maker._rng, maker._reagents)
+        fields["reagent"] = pick(maker.rng, maker.reagents)
         _one_measure(maker, fields)
     if "over" not in fields and "within" not in fields:
         fields["over"] = "2 min"
@@ -232,12 +234,12 @@ def _inject(maker: Maker, fields: dict[str, Tree]) -> None:
 
 def _wait_until(maker: Maker, fields: dict[str, Tree]) -> None:
     goals = ("saturated", "reaches", "steady", "condition")
-    kept = pick(maker._rng, goals if maker._baselines else goals[1:])
+    kept = pick(maker.rng, goals if maker.baselines else goals[1:])
     for key in (*goals, "since", "also_flat"):
         fields.pop(key, None)
-    fields[kept] = str(maker._text(kept, "")) if kept in {"reaches", "condition"} else "peak"
+    fields[kept] = str(maker.text(kept, "")) if kept in {"reaches", "condition"} else "peak"
     if kept == "saturated":
-        fields["since"] = pick(maker._rng, maker._baselines)
+        fields["since"] = pick(maker.rng, maker.baselines)
     if isinstance(fields.get("on_timeout"), dict):
         fields["on_timeout"] = {
             "ask": "go on", "choices": ["extend 5 min", "accept", "park"], "default": "park",
@@ -247,7 +249,7 @@ def _wait_until(maker: Maker, fields: dict[str, Tree]) -> None:
 
 def _hold(maker: Maker, fields: dict[str, Tree]) -> None:
     fields.pop("since", None)
-    if maker._rng.random() < 0.2:
+    if maker.rng.random() < 0.2:
         fields["since"] = "flask.T >= 50 C"
 
 
@@ -263,7 +265,7 @@ def _ask(maker: Maker, fields: dict[str, Tree]) -> None:
 
 
 def _repeat(maker: Maker, fields: dict[str, Tree]) -> None:
-    fields["at_most"] = str(maker._rng.integers(1, 6))
+    fields["at_most"] = str(maker.rng.integers(1, 6))
     fields.pop("last", None)
 
 
@@ -310,7 +312,20 @@ def _replaced(rng: Rng, text: str, pattern: str, values: Sequence[str]) -> bytes
 
 
 _UNITS = ("K", "C", "min", "mL", "mmol", "nm", "mbar", "furlong", "K/min", "", "s", "h", "kg")
-_NUMBERS = ("-1", "0", "1e9", "1e400", "nan", "inf", "-0.0", "1e-300", "007", "9" * 400, "٣", "1:30")
+_NUMBERS = (
+    "-1",
+    "0",
+    "1e9",
+    "1e400",
+    "nan",
+    "inf",
+    "-0.0",
+    "1e-300",
+    "007",
+    "9" * 400,
+    "٣",
+    "1:30",
+)
 _NODES = ("[]", "{}", "~", "on", "&a [*a]", "[[[]]]", "{a: b}", "'x'", "$nothing", "!!int 3", "? ")
 
 

@@ -78,6 +78,7 @@ LOADING = {
     "units.value": "no number stands where a quantity is expected.",
     "units.bare_number": "a number without its unit.",
     "units.unknown_unit": "a unit that is not in the table; the nearest one is named.",
+    "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",
@@ -99,6 +100,7 @@ LOADING = {
     "names.unknown_signal": "an interlock reads a signal that nothing on the rig gives.",
     "names.unknown_output": "an interlock gates an output or a pump that is not on the rig.",
     "bounds.no_limit": "nothing waits, repeats or injects without a bound.",
+    "bounds.too_long": "a time over 31 days is no bound.",
     "dose.one_measure": "a dose is an amount or a volume, exactly one of them.",
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
     "questions.default": "the default is one of the choices.",

@@ -7,6 +7,7 @@ difference of temperature (in K) are different dimensions.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NewType
@@ -155,6 +156,8 @@ def parse(text: str, dimension: str) -> Quantity:
         message = f"{text!r} is no {dimension}; write a number and a unit, for example '1 {want}'"
         raise UnitError(message)
     number, written = float(match[1]), match[2]
+    if not math.isfinite(number):
+        raise UnitError(f"{match[1]!r} is beyond any {dimension}")
     if not written:
         message = f"{text!r} has no unit; a {dimension} is written like '{match[1]} {want}'"
         raise UnitError(message, "units.bare_number")

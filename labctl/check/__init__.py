@@ -16,6 +16,7 @@ RULES: dict[str, Rule] = {
     "limits.heater": limits.heater,
     "vessel.fill_high": vessel.fill_high,
     "vessel.fill_low": vessel.fill_low,
+    "vessel.aliquot": vessel.aliquot,
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,

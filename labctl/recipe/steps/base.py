@@ -66,6 +66,10 @@ class Step(Strict, ABC):
         """Return the steps inside this one."""
         return ()
 
+    def rounds(self) -> int:
+        """Return how often the steps inside this one are done at most."""
+        return 1
+
     def roles(self) -> tuple[str, ...]:
         """Return the roles this step needs the rig to bind."""
         return self.uses
