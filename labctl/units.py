@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from labctl.errors import UnitError, nearest
@@ -138,6 +139,7 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\
 _DIFFERENCE = {"temperature difference": "°C", "temperature rate": "°C/"}
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str, dimension: str) -> Quantity:
     """Read `NUMBER UNIT` as a quantity of the given dimension, in its canonical unit.
 

@@ -14,6 +14,7 @@ RULES: dict[str, Rule] = {
     "limits.temperature": limits.temperature,
     "limits.needs": limits.needs,
     "limits.heater": limits.heater,
+    "limits.duration": limits.duration,
     "vessel.fill_high": vessel.fill_high,
     "vessel.fill_low": vessel.fill_low,
     "vessel.aliquot": vessel.aliquot,

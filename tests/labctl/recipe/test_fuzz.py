@@ -54,6 +54,7 @@ loads: {SQ: {by: hand}, S: {pump: pump_2, drawn: 0.5 mL}}
         ("hold: 1e400 h", "refused"),
         ("hold: 40 d", "refused"),
         ("hold: -5 min", "refused"),
+        ("ramp: {to: 100 C, rate: 1e-300 K/min}", "refused by the checker"),
         ("inject: {reagent: S, volume: -1 mL, over: 1 min}", "refused"),
         ("aliquot: {volume: 11 mL, by: hand, label: all, into: vial}", "refused by the checker"),
         ("repeat: {until: flask.T > 60 C, at_most: 9, steps: "
