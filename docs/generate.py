@@ -15,6 +15,7 @@ from labctl.engine.machine import FINAL, TABLE, State
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
 from labctl.schemas import Schema, definition, device_shapes, json_schema
+from simulators.plant.kinetics import parameters
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- written by `python docs/generate.py`; edit the models, not this page -->"
@@ -77,6 +78,7 @@ LOADING = {
     "units.value": "no number stands where a quantity is expected.",
     "units.bare_number": "a number without its unit.",
     "units.unknown_unit": "a unit that is not in the table; the nearest one is named.",
+    "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",
@@ -98,6 +100,7 @@ LOADING = {
     "names.unknown_signal": "an interlock reads a signal that nothing on the rig gives.",
     "names.unknown_output": "an interlock gates an output or a pump that is not on the rig.",
     "bounds.no_limit": "nothing waits, repeats or injects without a bound.",
+    "bounds.too_long": "a time over 31 days is no bound.",
     "dose.one_measure": "a dose is an amount or a volume, exactly one of them.",
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
     "questions.default": "the default is one of the choices.",
@@ -146,6 +149,7 @@ def pages() -> dict[str, str]:
         "batch.md": _page(_batch()),
         "checks.md": _page(_checks()),
         "states.md": _page(_states()),
+        "reaction-parameters.md": _page(_reaction()),
     }
 
 
@@ -247,6 +251,19 @@ def _states() -> Iterator[str]:
             yield f"    {row.source} --> {row.target}: {row.trigger}"
     yield from (f"    {state} --> [*]" for state in sorted(FINAL))
     yield "```"
+
+
+def _reaction() -> Iterator[str]:
+    yield "# Parameters of the simulated chemistry\n"
+    yield "The model they belong to: [the reaction model](../explanations/reaction-model.md)."
+    yield "`stated` is a number of the paper, `constrained` is chosen so that a statement of it"
+    yield "holds, `assumed` is fixed by nothing in it. None is measured.\n"
+    yield "| parameter | symbol | value | unit | rests on | |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for row in parameters():
+        known = row.basis
+        cells = (row.name, known.symbol, row.value, known.unit, known.rests, known.on)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _fields(schema: Schema, skip: set[str] | None = None) -> Iterator[str]:

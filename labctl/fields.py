@@ -7,6 +7,7 @@ JSON Schema. A text that does not fit raises with the rule id it breaks.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, ClassVar
@@ -26,14 +27,28 @@ class Strict(BaseModel):
     )
 
 
-def _reader(dimension: str) -> Callable[[object], object]:
+# What cannot be less than nothing; a rate or a pressure difference may.
+_NEVER_NEGATIVE = {"time", "volume", "amount", "mass", "concentration"}
+_LONGEST_S = 31 * 86400.0
+
+
+def _reader(dimension: str, highest: float = math.inf) -> Callable[[object], object]:
+    never_negative = dimension in _NEVER_NEGATIVE
+
     def read(value: object) -> object:
         if isinstance(value, float | int):
             return value
         try:
-            return parse(str(value), dimension).value
+            number = parse(str(value), dimension).value
         except UnitError as error:
             raise PydanticCustomError(error.rule, "{text}", {"text": str(error)}) from None
+        if number < 0 and never_negative:
+            text = f"{value!r} is less than nothing"
+            raise PydanticCustomError("units.negative", "{text}", {"text": text})
+        if number > highest:
+            text = f"{value!r} is longer than 31 d, which nothing here waits for"
+            raise PydanticCustomError("bounds.too_long", "{text}", {"text": text})
+        return number
 
     return read
 
@@ -78,7 +93,10 @@ Mass = Annotated[float, BeforeValidator(_reader("mass")), _schema("mass", "1.2 m
 Concentration = Annotated[
     float, BeforeValidator(_reader("concentration")), _schema("concentration", "0.5 mol/L")
 ]
-Duration = Annotated[float, BeforeValidator(_reader("time")), _schema("duration", "30 min")]
+Duration = Annotated[
+    float, BeforeValidator(_reader("time", _LONGEST_S)), _schema("duration", "30 min")
+]
+Interval = Annotated[float, BeforeValidator(_reader("time")), _schema("duration", "365 d")]
 Length = Annotated[float, BeforeValidator(_reader("length")), _schema("length", "14.57 mm")]
 Wavelength = Annotated[
     float, BeforeValidator(_reader("wavelength")), _schema("wavelength", "580 nm")

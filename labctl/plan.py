@@ -29,7 +29,10 @@ OPTIONAL_ROLES = frozenset({"jack"})
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step of the plan: when it starts, what it takes, the flask before and after."""
+    """One step of the plan: when it starts, what it takes, the flask before and after.
+
+    `times` is how often it is done at most: the rounds of the repeats around it.
+    """
 
     step: Step
     stage: str
@@ -38,6 +41,7 @@ class PlannedStep:
     before: Flask
     after: Flask
     parent: str = ""
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +145,20 @@ def _walk(recipe: Recipe, scene: Scene) -> Iterator[PlannedStep]:
             estimate = step.estimate(flask, scene)
             after = step.effect(flask, scene)
             yield PlannedStep(step, stage.name, at_s, estimate, flask, after)
-            for child in flattened(step.children()):
+            for child, times in _inner(step):
                 inner = child.estimate(flask, scene)
                 grown = child.effect(flask, scene)
-                yield PlannedStep(child, stage.name, at_s, inner, flask, grown, step.id)
+                yield PlannedStep(child, stage.name, at_s, inner, flask, grown, step.id, times)
             flask = after
             at_s += estimate.duration_s if math.isfinite(estimate.duration_s) else 0.0
+
+
+def _inner(step: Step, times: int = 1) -> Iterator[tuple[Step, int]]:
+    """Yield the steps inside a step, with how often each is done at most."""
+    rounds = times * step.rounds()
+    for child in step.children():
+        yield child, rounds
+        yield from _inner(child, rounds)
 
 
 def _loads_meet(recipe: Recipe, batch: LoadedBatch, rig: LoadedRig) -> Iterator[Finding]:

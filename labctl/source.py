@@ -41,29 +41,40 @@ class Mark:
         return Finding(rule, severity, self.file, self.line, self.column, message)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A composed file: the tree as the author wrote it, and where each part stands.
+    """A composed file: the tree as the author wrote it; where each part stands is looked up.
 
-    `values` and `keys` map a place in the tree to the mark of the value or of its key.
+    Documents of the same file are equal, so that steps are compared by what they say.
     """
 
     file: str
-    text: str
-    tree: Node = ""
-    values: dict[Place, Mark] = field(default_factory=dict)
-    keys: dict[Place, Mark] = field(default_factory=dict)
+    text: str = field(compare=False)
+    tree: Node = field(compare=False)
+    root: yaml.Node = field(compare=False, repr=False)
 
     def mark(self, place: Place) -> Mark:
         """Return the mark of the value at a place, or of the nearest part that contains it."""
-        for end in range(len(place), -1, -1):
-            if place[:end] in self.values:
-                return self.values[place[:end]]
-        return Mark(self.file)
+        return _mark(self.file, self._reach(place)[1])
 
     def key_mark(self, place: Place) -> Mark:
         """Return the mark of the key at a place, or else of its value."""
-        return self.keys.get(place) or self.mark(place)
+        key, value, _ = self._reach(place)
+        return _mark(self.file, key or value)
+
+    def has(self, place: Place) -> bool:
+        """Say whether something stands at a place."""
+        return self._reach(place)[2]
+
+    def _reach(self, place: Place) -> tuple[yaml.Node | None, yaml.Node, bool]:
+        """Follow a place as far as it goes: key (if it ends at one), value, whether it is all."""
+        key, node = None, self.root
+        for step in place:
+            inner = _inside(node, step)
+            if inner is None:
+                return None, node, False
+            key, node = inner
+        return key, node, True
 
     def mapping(self, place: Place = ()) -> dict[str, Node]:
         """Return the mapping at a place.
@@ -124,7 +135,7 @@ def compose(text: str, file: str = "<text>") -> Document:
         message = f"is nested deeper than {_MAX_DEPTH} levels"
         raise FindingsError([Mark(file).finding("file.too_deep", message)])
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         mark = Mark(file, at.line + 1, at.column + 1) if at else Mark(file)
@@ -135,7 +146,7 @@ def compose(text: str, file: str = "<text>") -> Document:
         raise FindingsError([Mark(file).finding("file.not_yaml", message)]) from None
     if root is None:
         raise FindingsError([Mark(file).finding("file.empty", "is empty; nothing to read")])
-    return _Builder(Document(file, text)).build(root)
+    return Document(file, text, _Builder(file).node(root, 0), root)
 
 
 def validate(
@@ -169,54 +180,65 @@ def collect(attempts: Iterable[Callable[[], object]]) -> None:
         raise FindingsError(findings)
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _inside(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None
+
+
+def _mark(file: str, node: yaml.Node) -> Mark:
+    start = node.start_mark
+    return Mark(file, start.line + 1, start.column + 1)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Composes without guessing types: half of the time goes into tags that nobody reads."""
+
+    def resolve(self, kind: object, value: object, implicit: object) -> str:
+        """Give every node the same tag."""
+        return "tag:yaml.org,2002:str"
 
 
 class _Builder:
-    """Turns composed nodes into the plain tree, remembering marks and counting nodes."""
+    """Turns composed nodes into the plain tree, counting them."""
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
+    def __init__(self, file: str) -> None:
+        self._file = file
         self._count = 0
 
-    def build(self, root: yaml.Node) -> Document:
-        self._document.tree = self._node(root, ())
-        return self._document
-
-    def _mark(self, node: yaml.Node) -> Mark:
-        start = node.start_mark
-        return Mark(self._document.file, start.line + 1, start.column + 1)
-
-    def _node(self, node: yaml.Node, place: Place) -> Node:
+    def node(self, node: yaml.Node, depth: int) -> Node:
+        """Return the tree under a node that is so deep in its document."""
         self._count += 1
-        mark = self._mark(node)
         if self._count > MAX_NODES:
             message = f"has more than {MAX_NODES} parts once its aliases are followed"
-            raise FindingsError([mark.finding("file.too_many_parts", message)])
-        if len(place) > _MAX_DEPTH:
+            raise self._refused(node, "file.too_many_parts", message)
+        if depth > _MAX_DEPTH:
             message = f"is nested deeper than {_MAX_DEPTH} levels"
-            raise FindingsError([mark.finding("file.too_deep", message)])
-        self._document.values[place] = mark
+            raise self._refused(node, "file.too_deep", message)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place)
+            return self._mapping(node, depth + 1)
         if isinstance(node, yaml.SequenceNode):
-            return [self._node(item, (*place, n)) for n, item in enumerate(node.value)]
+            return [self.node(item, depth + 1) for item in node.value]
         return str(node.value)
 
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Node]:
+    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Node]:
         mapping: dict[str, Node] = {}
         for key, value in node.value:
-            mark = self._mark(key)
             if not isinstance(key, yaml.ScalarNode):
-                raise FindingsError([mark.finding("schema.key", "a key must be a plain word")])
+                raise self._refused(key, "schema.key", "a key must be a plain word")
             name = str(key.value)
             if name in mapping:
-                first = self._document.keys[(*place, name)]
-                message = f"key {name!r} is given twice; the first is in line {first.line}"
-                raise FindingsError([mark.finding("schema.duplicate_key", message)])
-            self._document.keys[(*place, name)] = mark
-            mapping[name] = self._node(value, (*place, name))
+                first = next(other for other, _ in node.value if other.value == name)
+                line = first.start_mark.line + 1
+                message = f"key {name!r} is given twice; the first is in line {line}"
+                raise self._refused(key, "schema.duplicate_key", message)
+            mapping[name] = self.node(value, depth)
         return mapping
+
+    def _refused(self, node: yaml.Node, rule: str, message: str) -> FindingsError:
+        return FindingsError([_mark(self._file, node).finding(rule, message)])
 
 
 def _flow_depth(text: str) -> int:
@@ -268,7 +290,7 @@ def _real(loc: Sequence[int | str], document: Document, place: Place) -> Place:
     kept: Place = ()
     for part in loc:
         longer = (*place, *kept, part)
-        if longer in document.values or part == loc[-1]:
+        if document.has(longer) or part == loc[-1]:
             kept = (*kept, part)
     return kept
 

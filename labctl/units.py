@@ -7,8 +7,10 @@ difference of temperature (in K) are different dimensions.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from labctl.errors import UnitError, nearest
@@ -137,6 +139,7 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\
 _DIFFERENCE = {"temperature difference": "°C", "temperature rate": "°C/"}
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str, dimension: str) -> Quantity:
     """Read `NUMBER UNIT` as a quantity of the given dimension, in its canonical unit.
 
@@ -155,6 +158,8 @@ def parse(text: str, dimension: str) -> Quantity:
         message = f"{text!r} is no {dimension}; write a number and a unit, for example '1 {want}'"
         raise UnitError(message)
     number, written = float(match[1]), match[2]
+    if not math.isfinite(number):
+        raise UnitError(f"{match[1]!r} is beyond any {dimension}")
     if not written:
         message = f"{text!r} has no unit; a {dimension} is written like '{match[1]} {want}'"
         raise UnitError(message, "units.bare_number")

@@ -40,14 +40,14 @@ def beyond_syringe(plan: Plan) -> Iterator[Finding]:
 def not_enough(plan: Plan) -> Iterator[Finding]:
     """`doses.not_enough`: what is drawn covers all doses, priming and the hanging drop."""
     needed: dict[str, float] = defaultdict(float)
-    for _, reagent, volume_ml, _ in _pumped(plan):
-        needed[reagent] += volume_ml / plan.scene.loads[reagent].fraction
+    for planned, reagent, volume_ml, _ in _pumped(plan):
+        needed[reagent] += planned.times * volume_ml / plan.scene.loads[reagent].fraction
     for planned in plan.steps:
         if isinstance(planned.step, Prime):
             for reagent in planned.step.reagents:
                 load = plan.scene.loads[reagent]
                 if load.pump:
-                    needed[reagent] += SPARE * load.dead_ml + load.hold_up_ml
+                    needed[reagent] += planned.times * (SPARE * load.dead_ml + load.hold_up_ml)
     for reagent, needed_ml in needed.items():
         load = plan.scene.loads[reagent]
         if needed_ml > load.drawn_ml:

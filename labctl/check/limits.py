@@ -10,6 +10,7 @@ from labctl.plan import Plan, PlannedStep
 from labctl.units import show
 
 FIELDS = ("to", "at")
+_LONGEST_S = 366 * 86400.0
 
 
 def temperature(plan: Plan) -> Iterator[Finding]:
@@ -47,6 +48,15 @@ def heater(plan: Plan) -> Iterator[Finding]:
                 "hold that temperature against the losses"
             )
             yield planned.step.mark.finding("limits.heater", message)
+
+
+def duration(plan: Plan) -> Iterator[Finding]:
+    """`limits.duration`: no step is expected to take longer than a year."""
+    for planned in plan.steps:
+        takes_s = planned.estimate.duration_s
+        if _LONGEST_S < takes_s < math.inf and not planned.parent:
+            message = f"{planned.step.summary()} would take {takes_s / 86400:.3g} days"
+            yield planned.step.mark.finding("limits.duration", message)
 
 
 def _asked(planned: PlannedStep) -> Iterator[tuple[str, float]]:

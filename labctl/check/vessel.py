@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan, PlannedStep
+from labctl.recipe.steps.aliquot import Aliquot
 from labctl.units import show
 
 REACTION_C = 60.0
@@ -42,6 +43,19 @@ def fill_low(plan: Plan) -> Iterator[Finding]:
             )
             yield planned.step.mark.finding("vessel.fill_low", message, Severity.ERROR)
             return
+
+
+def aliquot(plan: Plan) -> Iterator[Finding]:
+    """`vessel.aliquot`: no aliquot takes more than the flask holds."""
+    for planned in plan.steps:
+        step, held_ml = planned.step, planned.before.volume_ml()
+        if isinstance(step, Aliquot) and step.volume > held_ml and not planned.parent:
+            message = (
+                f"aliquot {step.label} takes {show(step.volume, 'volume')}; "
+                f"the flask holds {show(held_ml, 'volume')}"
+            )
+            mark = plan.recipe.document.mark((*step.place, "volume"))
+            yield mark.finding("vessel.aliquot", message)
 
 
 def _hottest(planned: PlannedStep) -> tuple[float, float]:

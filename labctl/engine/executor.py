@@ -157,7 +157,7 @@ class Executor:
 
     async def _nested(self, step: Step, name: str) -> None:
         """Run a step inside another one; its id carries the round."""
-        inner = step.model_copy(update={"id": f"{step.id}#{name}"}).placed(step.mark, step.place)
+        inner = step.renamed(f"{step.id}#{name}")
         await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
 
     async def _recorded(

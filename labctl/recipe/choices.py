@@ -43,13 +43,20 @@ def substituted(document: Document, node: Node, place: Place, settings: Mapping[
     Raises:
         FindingsError: a name that is neither chosen nor assumed.
     """
+    if not _chosen(node):
+        return node
     if isinstance(node, dict):
         return {k: substituted(document, v, (*place, k), settings) for k, v in node.items()}
     if isinstance(node, list):
         return [substituted(document, v, (*place, n), settings) for n, v in enumerate(node)]
-    if "$" not in node:
-        return node
     return " ".join(_word(document, word, place, settings) for word in node.split(" "))
+
+
+def _chosen(node: Node) -> bool:
+    """Say whether a `$` stands in a node; few have one, and looking is cheap."""
+    if isinstance(node, dict):
+        return any(map(_chosen, node.values()))
+    return any(map(_chosen, node)) if isinstance(node, list) else "$" in node
 
 
 def _word(document: Document, word: str, place: Place, settings: Mapping[str, str]) -> str:

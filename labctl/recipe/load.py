@@ -87,10 +87,9 @@ class _Builder:
         built.append(self._step(node, place, name))
 
     def _step(self, node: Node, place: Place, name: str) -> Step:
-        mark = self.document.mark(place)
         if not isinstance(node, dict) or len(node) != 1:
             message = "a step is written `- verb: value`"
-            raise FindingsError([mark.finding("schema.step", message)])
+            raise self._refused(place, message)
         ((verb, written),) = node.items()
         if verb not in STEPS:
             at = self.document.key_mark((*place, verb))
@@ -103,10 +102,12 @@ class _Builder:
             fields = {kind.shorthand: fields}
         if not isinstance(fields, dict):
             message = f"{verb} needs its values, written `{verb}: {{key: value}}`"
-            raise FindingsError([mark.finding("schema.step", message)])
+            raise self._refused(place, message)
         step = validate(kind, self.document, inside, self._with_children(fields, inside, name))
-        placed = step.placed(self.document.key_mark(inside), inside)
-        return placed if placed.id else _named(placed, name)
+        return step.placed(self.document, inside, name)
+
+    def _refused(self, place: Place, message: str) -> FindingsError:
+        return FindingsError([self.document.mark(place).finding("schema.step", message)])
 
     def _with_children(self, fields: dict[str, Node], place: Place, name: str) -> Node:
         ready: dict[str, object] = dict(fields)
@@ -115,11 +116,6 @@ class _Builder:
                 prefix = f"{name}.else" if key == "otherwise" else name
                 ready[key] = self.steps(fields[key], (*place, key), prefix)
         return ready  # type: ignore[return-value]
-
-
-def _named(step: Step, name: str) -> Step:
-    named = step.model_copy(update={"id": name})
-    return named.placed(step.mark, step.place)
 
 
 def _names(recipe: Recipe) -> Iterator[Finding]:
@@ -147,7 +143,7 @@ def _steps(recipe: Recipe) -> Iterator[Finding]:
             yield from _asked_reagents(recipe, step)
             yield from _anchors(step, seen, baselines)
             seen[step.id] = step
-            baselines.add(str(getattr(step, "as_", "")))
+            baselines.add(str(vars(step).get("as_", "")))
     for name in recipe.head.park:
         if name not in {stage.name for stage in recipe.stages}:
             message = f"park names stage {name!r}, which does not exist"
@@ -157,17 +153,7 @@ def _steps(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _asked_reagents(recipe: Recipe, step: Step) -> Iterator[Finding]:
-    asked: list[tuple[Place, str]] = []
-    single = getattr(step, "reagent", "")
-    if single:
-        asked.append((("reagent",), single))
-    asked += [(("reagents", n), name) for n, name in enumerate(getattr(step, "reagents", ()))]
-    asked += [((name,), name) for name in getattr(step, "lines", {})]
-    asked += [
-        (("together", n, "reagent"), part.reagent)
-        for n, part in enumerate(getattr(step, "together", ()))
-    ]
-    for place, name in asked:
+    for place, name in _named_reagents(step):
         if name not in recipe.head.reagents:
             message = f"reagent {name!r} is not among the reagents"
             hint = nearest(name, recipe.head.reagents)
@@ -175,12 +161,27 @@ def _asked_reagents(recipe: Recipe, step: Step) -> Iterator[Finding]:
             yield mark.finding("names.unknown_reagent", message + hint)
 
 
+def _named_reagents(step: Step) -> Iterator[tuple[Place, str]]:
+    # Not getattr: asking a model for a field that it has not costs more than all the rest.
+    has = vars(step)
+    if has.get("reagent"):
+        yield ("reagent",), has["reagent"]
+    for n, name in enumerate(has.get("reagents", ())):
+        yield ("reagents", n), name
+    for name in has.get("lines", ()):
+        yield (name,), name
+    for n, part in enumerate(has.get("together", ())):
+        yield ("together", n, "reagent"), part.reagent
+
+
 def _anchors(step: Step, seen: Mapping[str, Step], baselines: set[str]) -> Iterator[Finding]:
-    since = str(getattr(step, "since", ""))
+    since = str(vars(step).get("since", ""))
+    if not since:
+        return
     name, dot, part = since.rpartition(".")
     if dot and part in {"start", "end"} and name not in seen:
         message = f"since: {since} names a step that does not come before"
         yield step.mark.finding("names.unknown_step", message + nearest(name, seen))
-    if since and step.verb == "wait_until" and not dot and since not in baselines:
+    if step.verb == "wait_until" and not dot and since not in baselines:
         message = f"since: {since} names no baseline taken before"
         yield step.mark.finding("names.unknown_baseline", message + nearest(since, baselines))

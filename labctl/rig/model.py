@@ -12,6 +12,7 @@ from labctl.fields import (
     Date,
     Duration,
     HeatCapacity,
+    Interval,
     Name,
     Strict,
     Temperature,
@@ -44,7 +45,7 @@ class Cutout(Strict):
     at: str = ""
     opens: str = ""
     tested: Date
-    every: Duration
+    every: Interval
 
 
 class PortEntry(Strict):

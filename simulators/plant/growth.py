@@ -13,19 +13,17 @@ from labctl.chemistry import varshni
 from labctl.chemistry.crystal import diameter_of, phosphorus_atoms
 from labctl.chemistry.sizing import PAPER, wavelength_nm_of
 from labctl.errors import RefusedError
-from simulators.plant.kinetics import Rate
+from simulators.plant.kinetics import CoreKinetics
 
 _KELVIN = 273.15
-_CONVERSION_AT_ANCHOR = 0.86
-_ANCHOR_NM = 2.4
 _SMALLEST_NM = 1.0  # below it no first exciton is seen and the sizing curve means nothing
 
 
 class CoreGrowth:
     """InP cores growing from P(TMS)3; amounts in mmol, temperatures in °C, times in s."""
 
-    def __init__(self, rate: Rate | None = None) -> None:
-        self.rate = rate or Rate(8e-3, 90e3, 533.15)
+    def __init__(self, kinetics: CoreKinetics | None = None) -> None:
+        self.kinetics = kinetics or CoreKinetics()
         self.precursor_mmol = 0.0
         self.grown_mmol = 0.0
         self.cores_mmol = 0.0
@@ -40,14 +38,15 @@ class CoreGrowth:
             message = f"asked to add {mmol:g} mmol of P(TMS)3; an amount is zero or more"
             raise RefusedError(message)
         if self.cores_mmol == 0:
-            self.cores_mmol = _CONVERSION_AT_ANCHOR * mmol / phosphorus_atoms(_ANCHOR_NM)
+            known = self.kinetics
+            self.cores_mmol = known.anchor_conversion * mmol / phosphorus_atoms(known.anchor_nm)
         self.precursor_mmol += mmol
 
     def advance(self, dt_s: float, temperature_c: float) -> None:
         """Let `dt_s` pass at constant temperature; exact for any length."""
         if self.precursor_mmol <= 0.0:
             return
-        through = self.rate.at(temperature_c + _KELVIN) * dt_s
+        through = self.kinetics.growth.at(temperature_c + _KELVIN) * dt_s
         grown = self.precursor_mmol * -math.expm1(-through)
         self.precursor_mmol -= grown
         self.grown_mmol += grown

@@ -20,7 +20,6 @@ from simulators.plant.kinetics import CHALCOGENS, GAS, Kinetics, Shell
 
 _KELVIN = 273.15
 _ROOM_C = 25.0
-_OLEATE_LIMITED = 74 / 171  # layers the surface takes up with no zinc: its oleates set the limit
 _COLD_C = 40.0  # below it the fastest rate, exchange, is < 3e-3 /M/s: a cold flask costs nothing
 _LONGEST_STEP_S = 2.0
 
@@ -39,6 +38,7 @@ class ReactionState:
     buried_defects: float = 0.0  # q
     water: float = 1.0  # w
     locked_oxide: float = 0.0  # H
+    islands: float = 0.0  # share of the surface overgrown before it was full
     etch_ev: float = 0.0
     monomer_mmol: float = 0.0
     zinc_mmol: float = 0.0
@@ -91,12 +91,17 @@ class Reaction:
         self._size_ev = PAPER.energy_ev(diameter_nm)
 
     def add_zinc(self, mmol: float) -> None:
-        """Zn(OA)2 reaches the flask.
+        """Zn(OA)2 reaches the flask; where chalcogenide is about, it seals what is still open.
 
         Raises:
             RefusedError: a negative amount.
         """
-        self.state.zinc_mmol += _amount(mmol, "zinc oleate")
+        s = self.state
+        s.zinc_mmol += _amount(mmol, "zinc oleate")
+        if s.chalcogenide_mmol > 0:
+            share = 220.0 / self.nc_nmol
+            sealed = -math.expm1(-mmol * share / self.kinetics.islands_zinc_mmol)
+            s.islands += max(1 - s.adsorbed - s.islands, 0.0) * sealed
 
     def add_chalcogenide(self, mmol: float) -> None:
         """Trioctylphosphine sulfide or selenide, whichever the shell is made of, is added.
@@ -123,16 +128,16 @@ class Reaction:
         self.add_water(_amount(mmol, "hydrogen fluoride"))
         share = 220.0 / self.nc_nmol
         left = (mmol - self._lose_to_zinc(mmol, share)) * share
-        struck = 1 - math.exp(-left / self.kinetics.etch_mmol)
-        s = self.state
+        s, k = self.state, self.kinetics
         adsorbed = s.adsorbed
         fresh = adsorbed - s.covered
+        struck = self._struck(left, fresh)
         if adsorbed > 0:
-            kept = (adsorbed - 0.95 * struck * fresh) / adsorbed
+            kept = (adsorbed - k.desorbed * struck * fresh) / adsorbed
             s.adsorbed_oleate *= kept
             s.adsorbed_zinc *= kept
         open_surface = 1 - min(s.covered, 1.0)
-        s.etch_ev += 0.070 * struck * open_surface**2 * self._confinement
+        s.etch_ev += k.etch_ev * struck * open_surface**2 * self._confinement
         s.oxide *= 1 - struck
 
     def advance(
@@ -177,29 +182,31 @@ class Reaction:
     def holes(self) -> float:
         """Share of the shell that grew over oxide and is not uniform."""
         s = self.state
-        return s.oxide if s.covered < 1e-6 else s.locked_oxide / s.covered
+        grown_over = s.oxide if s.covered < 1e-6 else s.locked_oxide / s.covered
+        return min(grown_over + s.islands, 1.0)
 
     @property
     def qy(self) -> float:
         """Photoluminescence quantum yield at 25 °C."""
-        s = self.state
+        s, k = self.state, self.kinetics
         bare = 1 - s.zinc_exchanged
-        open_surface = 1 - min(s.covered, 1.0)
-        traps = 100 * (1 + 2 * bare) * (1 + 5 * s.adsorbed * bare) * open_surface**3
-        return 1 / (1 + traps + 0.95 * s.oxide + 1.5 * s.buried_defects)
+        traps = k.traps * (1 - min(s.covered, 1.0)) ** 3
+        traps *= 1 + k.traps_unexchanged * bare
+        traps *= 1 + k.traps_lone_chalcogen * s.adsorbed * bare
+        return 1 / (1 + traps + k.oxide_quenches * s.oxide + k.defects_quench * s.buried_defects)
 
     @property
     def decay_per_ns(self) -> float:
         """Photoluminescence decay rate at 25 °C."""
-        return 0.0224 / self.qy
+        return self.kinetics.radiative_per_ns / self.qy
 
     @property
     def shift_ev(self) -> float:
         """First-exciton energy against that of the bare cores, without temperature."""
-        s = self.state
-        exchange = 0.025 * s.zinc_exchanged * (1 - s.adsorbed_highest)
-        spread = (1 - math.exp(-self.layers / 1.6)) / (1 - math.exp(-1 / 1.6))
-        return self._confinement * (exchange - 0.080 * spread) + s.etch_ev
+        s, k = self.state, self.kinetics
+        exchange = k.exchange_ev * s.zinc_exchanged * (1 - s.adsorbed_highest)
+        spread = math.expm1(-self.layers / k.layer_decay) / math.expm1(-1 / k.layer_decay)
+        return self._confinement * (exchange - k.layer_ev * spread) + s.etch_ev
 
     def peak_nm(self, temperature_c: float = _ROOM_C) -> float:
         """Centre of the first-exciton absorption in nm, at a temperature."""
@@ -236,6 +243,17 @@ class Reaction:
         s.free_oleic_acid_mmol += lost
         return lost
 
+    def _struck(self, acid_mmol: float, fresh: float) -> float:
+        """Share of oxide and fresh adsorbate that so much acid per 220 nmol strikes.
+
+        First order while there is plenty, and never more than the acid can bind.
+        """
+        k = self.kinetics
+        reached = -math.expm1(-acid_mmol / k.etch_mmol)
+        adsorbate_mmol = fresh * self._layer_atoms * 220e-6
+        binds = k.oxide_takes_mmol * self.state.oxide + k.acid_per_adsorbate * adsorbate_mmol
+        return min(reached, acid_mmol / binds) if binds > 0 else reached
+
     def _rates(self, kelvin: float) -> _Rates:
         k = self.kinetics
         return _Rates(
@@ -263,8 +281,9 @@ class Reaction:
         if s.chalcogenide_mmol <= 0:
             return before
         monomer_share = -math.expm1(-rates.monomer * s.zinc_mmol * per_ml * h)
-        room_oleate = max(_OLEATE_LIMITED - s.adsorbed_oleate, 0.0)
-        room_zinc = max((1 - _OLEATE_LIMITED) * (1 - bare) - s.adsorbed_zinc, 0.0)
+        at_oleate = self.kinetics.oleate_limited
+        room_oleate = max(at_oleate - s.adsorbed_oleate, 0.0)
+        room_zinc = max((1 - at_oleate) * (1 - bare) - s.adsorbed_zinc, 0.0)
         through = rates.adsorption * per_ml * h
         # Predictor at the amount at hand, corrector at the step's mean: second order, and
         # a reagent that runs out within the step ends at nothing, not below.
@@ -280,6 +299,7 @@ class Reaction:
         s.adsorbed_oleate += room_oleate * oleate_part * granted
         s.adsorbed_zinc += room_zinc * zinc_part * granted
         s.monomer_mmol += monomer * granted
+        s.islands += max(1 - before - s.islands, 0.0) * monomer * granted / self._layer_mmol
         s.chalcogenide_mmol *= 1 - spent * granted
         s.adsorbed_highest = max(s.adsorbed_highest, s.adsorbed)
         return (before + s.adsorbed) / 2
@@ -312,7 +332,7 @@ class Reaction:
         s.locked_oxide += oxide * locked
         s.crystalline += clusters * -math.expm1(-crystal * h)
         cubed = self.holes**3
-        defects = rates.buried * cubed / (cubed + 0.02)
+        defects = rates.buried * cubed / (cubed + k.holes_half)
         defects += k.oxide_to_defect * k.oxide_release * crystal * oxide
         s.buried_defects += (1 - s.buried_defects) * -math.expm1(-defects * full * h)
 

@@ -155,7 +155,7 @@ def test_any_text_gives_a_document_or_findings(text):
         document = compose(text, "any")
     except FindingsError as error:
         found = error.findings
-    assert found or document.values[()].line >= 1
+    assert found or document.mark(()).line >= 1
 
 
 @given(st.dictionaries(WORDS, st.lists(WORDS, max_size=4), min_size=1, max_size=6))
@@ -163,7 +163,9 @@ def test_every_part_is_found_at_its_place(tree):
     lines = [f"k{key}: [{', '.join('v' + word for word in words)}]" for key, words in tree.items()]
     text = "\n".join(lines)
     document = compose(text)
-    for place, mark in document.values.items():
-        node = document.at(place)
-        if isinstance(node, str):
+    for key, words in tree.items():
+        assert document.key_mark((f"k{key}",)).line == list(tree).index(key) + 1
+        for place in ((f"k{key}", n) for n in range(len(words))):
+            mark, node = document.mark(place), document.at(place)
+            assert document.has(place)
             assert text.splitlines()[mark.line - 1][mark.column - 1 :].startswith(node)

@@ -30,9 +30,8 @@ class Aliquot(Step):
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """The flask holds that much less."""
         whole_ml = flask.volume_ml()
-        if whole_ml <= self.volume:
-            return flask
-        return replace(flask, mixture=flask.mixture.scaled(1 - self.volume / whole_ml))
+        left = 1 - self.volume / whole_ml if whole_ml > self.volume else 0.0
+        return replace(flask, mixture=flask.mixture.scaled(left))
 
     def estimate(self, flask: Flask, scene: Scene) -> Estimate:
         """A minute of a person's hands."""

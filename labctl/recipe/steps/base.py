@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from labctl.bench import Bench, Estimate, Resume, Scene
 from labctl.chemistry.flask import Flask
 from labctl.fields import Name, Strict
-from labctl.source import Mark, Place
+from labctl.source import Document, Mark, Place
 
 
 class Step(Strict, ABC):
@@ -27,24 +27,29 @@ class Step(Strict, ABC):
     resume: ClassVar[Resume] = Resume.ASK
 
     id: Name = Field("", description="the name other steps use in `since: ID.end`")
-    _mark: Mark = PrivateAttr(default=Mark("<recipe>"))
-    _place: Place = PrivateAttr(default=())
+    _written: tuple[Document, Place] | None = PrivateAttr(default=None)
 
     @property
     def mark(self) -> Mark:
         """Where the step stands in its file."""
-        return self._mark
+        written = self._written
+        return written[0].key_mark(written[1]) if written else Mark("<recipe>")
 
     @property
     def place(self) -> Place:
         """Where the step's fields stand in the document's tree."""
-        return self._place
+        return self._written[1] if self._written else ()
 
-    def placed(self, mark: Mark, place: Place) -> Step:
-        """Remember where the step was written; return it."""
-        self._mark = mark
-        self._place = place
+    def placed(self, document: Document, place: Place, name: str) -> Step:
+        """Remember where the step was written, and its name unless it has one; return it."""
+        self._written = document, place
+        if not self.id:
+            object.__setattr__(self, "id", name)  # not yet in anyone's hands
         return self
+
+    def renamed(self, name: str) -> Step:
+        """Return the same step under another name."""
+        return self.model_copy(update={"id": name})
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Return the flask after the step."""
@@ -65,6 +70,10 @@ class Step(Strict, ABC):
     def children(self) -> tuple[Step, ...]:
         """Return the steps inside this one."""
         return ()
+
+    def rounds(self) -> int:
+        """Return how often the steps inside this one are done at most."""
+        return 1
 
     def roles(self) -> tuple[str, ...]:
         """Return the roles this step needs the rig to bind."""

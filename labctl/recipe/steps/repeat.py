@@ -46,6 +46,10 @@ class Repeat(Step):
         """The steps of one round."""
         return self.steps
 
+    def rounds(self) -> int:
+        """At most so many."""
+        return self.at_most
+
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """All rounds are given: the fullest the flask can become."""
         for _ in range(self.at_most):

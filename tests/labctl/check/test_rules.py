@@ -47,6 +47,11 @@ CASES = [
          "inject: {id: zn2", "SQ, volume: 11 mL", "the most allowed in flask50 is 25 mL"),
     Case("vessel.fill_low", "recipe", "SQ, volume: 10 mL", "SQ, volume: 3 mL", "degas: {at",
          "SQ, volume: 6 mL", "cover thermometer and stir bar"),
+    Case("limits.duration", "recipe", "ramp: {to: 320 C, rate: $ramp",
+         "ramp: {to: 320 C, rate: 1e-5 K/min", "ramp: {to: 320 C",
+         "ramp: {to: 320 C, rate: 5 K/min", "would take"),
+    Case("vessel.aliquot", "recipe", "aliquot: {volume: 100 uL", "aliquot: {volume: 30 mL",
+         "30 mL, by: hand, label: final", "aliquot: {volume: 15 mL", "aliquot final takes 30 mL"),
     Case("doses.beyond_syringe", "sheet", "drawn: 9.2 mL", "drawn: 10.5 mL", "10.5 mL",
          "drawn: 9.9 mL", "10 mL syringe of pump_1"),
     Case("doses.not_enough", "sheet", "drawn: 9.2 mL", "drawn: 8.2 mL", "8.2 mL", "drawn: 8.6 mL",
@@ -149,6 +154,20 @@ def test_what_somebody_accepts_becomes_a_note_with_the_name():
     (note,) = findings(recipe=replaced(case, case.new), sheet=sheet)
     assert note.severity is Severity.NOTE
     assert note.message.endswith("(accepted by MT on 2025-11-03: a control)")
+
+
+def test_the_doses_of_every_round_are_counted():
+    lines = SHIPPED["recipe"].splitlines()
+    (zinc,) = (line.strip() for line in lines if "inject: {id: zn2" in line)
+    round_ = zinc.replace("2.5 mmol", "0.5 mmol").removeprefix("- ")
+
+    def found(rounds):
+        step = f"- repeat: {{until: flask.T > 400 C, at_most: {rounds}, steps: [{round_}]}}"
+        recipe = SHIPPED["recipe"].replace(zinc, step)
+        return [f.rule for f in findings(recipe=recipe) if f.rule == "doses.not_enough"]
+
+    assert found(5) == []
+    assert found(7) == ["doses.not_enough"]
 
 
 def test_a_dose_beyond_the_syringe_is_found_by_the_dose_too():
