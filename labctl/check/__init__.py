@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from labctl.check import doses, limits, order, people, vessel
-from labctl.errors import Finding, Severity
+from labctl.check import doses, gas, limits, order, people, trap, vacuum, vessel
+from labctl.errors import Finding, Severity, nearest
 from labctl.plan import Plan
+from labctl.rig.batch import Accepted
 
 Rule = Callable[[Plan], Iterator[Finding]]
 
 RULES: dict[str, Rule] = {
+    "vacuum.boiling": vacuum.boiling,
+    "vacuum.foaming": vacuum.foaming,
+    "vacuum.backfill_first": vacuum.backfill_first,
+    "vacuum.two_sources": vacuum.two_sources,
+    "vacuum.rough_only": vacuum.rough_only,
+    "vacuum.rough_takes": vacuum.rough_takes,
+    "vacuum.too_fast": vacuum.too_fast,
+    "vacuum.gauge": vacuum.gauge,
+    "vacuum.solvent_loss": vacuum.solvent_loss,
+    "trap.argon": trap.argon,
+    "trap.gated": trap.gated,
+    "trap.dewar": trap.dewar,
+    "gas.closed_heating": gas.closed_heating,
+    "gas.suck_back": gas.suck_back,
+    "gas.flash": gas.flash,
+    "gas.phosphine": gas.phosphine,
+    "gas.boiling": gas.boiling,
+    "gas.residual_solvent": gas.residual_solvent,
+    "gas.ketonisation": gas.ketonisation,
     "limits.temperature": limits.temperature,
     "limits.needs": limits.needs,
     "limits.heater": limits.heater,
@@ -29,21 +50,41 @@ RULES: dict[str, Rule] = {
 }
 
 
+# What may never be accepted: the harm does not stay with the one who accepts it.
+NEVER_ACCEPTED = frozenset({
+    "gas.closed_heating",
+    "limits.temperature",
+    "people.hf_alone",
+    "trap.argon",
+    "vacuum.two_sources",
+})  # fmt: skip
+
+
 def check(plan: Plan) -> list[Finding]:
-    """Run all rules over a plan; an accepted rule is told as a note with who accepted it."""
+    """Run all rules over a plan; an accepted rule is told as a note with who accepted it.
+
+    An `accept` of a rule that is not known, or can never be accepted, is itself an error.
+    """
     findings = [finding for rule in RULES.values() for finding in rule(plan)]
-    accepted = plan.batch.model.accept
-    return [
-        finding
-        if finding.rule not in accepted
-        else Finding(
-            finding.rule,
-            Severity.NOTE,
-            finding.file,
-            finding.line,
-            finding.column,
-            f"{finding.message} (accepted by {accepted[finding.rule].by} on "
-            f"{accepted[finding.rule].date}: {accepted[finding.rule].reason})",
-        )
+    accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
+    noted = [
+        _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
         for finding in findings
     ]
+    return [*_wrongly_accepted(plan), *noted]
+
+
+def _noted(finding: Finding, accepted: Accepted) -> Finding:
+    said = f"accepted by {accepted.by} on {accepted.date}: {accepted.reason}"
+    return replace(finding, severity=Severity.NOTE, message=f"{finding.message} ({said})")
+
+
+def _wrongly_accepted(plan: Plan) -> Iterator[Finding]:
+    for rule in plan.batch.model.accept:
+        mark = plan.batch.document.key_mark(("accept", rule))
+        if rule in NEVER_ACCEPTED:
+            message = f"{rule} can never be accepted: change the recipe, the rig or the day"
+            yield mark.finding("batch.never_accepted", message)
+        elif rule not in RULES:
+            message = f"there is no rule {rule!r} on the plan{nearest(rule, RULES)}"
+            yield mark.finding("batch.unknown_rule", message)
