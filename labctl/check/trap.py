@@ -57,9 +57,10 @@ def dewar(plan: Plan) -> Iterator[Finding]:
         step = found.planned.step
         if isinstance(step, Degas) and step.for_ > trap.ask_level:
             refills = math.ceil(step.for_ / trap.ask_level) - 1
+            often = "once" if refills == 1 else f"{refills} times"
             message = (
                 f"{show(step.for_, 'time')} of vacuum outlast the dewar: it is filled "
-                f"{refills} time{'s' if refills > 1 else ''} on the way, every {show(trap.ask_level, 'time')}"
+                f"{often} on the way, every {show(trap.ask_level, 'time')}"
             )
             yield step.mark.finding("trap.dewar", message, Severity.WARNING)
 

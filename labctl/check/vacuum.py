@@ -64,15 +64,15 @@ def too_fast(plan: Plan) -> Iterator[Finding]:
     A few tenths of a millilitre of acetone are excepted: their gas has room in the headspace.
     """
     for found in evacuations(plan):
-        share = found.contents.volatile_fraction()
-        if not found.over_s or share <= SOLVENT_SHARE:
+        solvent_ml = Mixture.of(volatiles(found.contents)).volume_ml()
+        if not found.over_s or solvent_ml <= SOLVENT_SHARE * found.contents.volume_ml():
             continue
         start = min(found.contents.vapour_pressure_mbar(found.opens_c), plan.scene.ambient_mbar)
         falls = start * math.log(plan.scene.ambient_mbar / found.to_mbar) / found.over_s * 60
         if falls > STAGED_MBAR_MIN and start > found.to_mbar:
             message = (
-                f"the vacuum falls by {show(falls, 'pressure rate', 3)} as {share:.0%} of volatile "
-                f"solvent begins to boil at {show(start, 'pressure', 3)}; 66.7 mbar/min at most, "
+                f"the vacuum falls by {show(falls, 'pressure rate', 3)} as "
+                f"{show(solvent_ml, 'volume', 3)} of volatile solvent begin to boil at {show(start, 'pressure', 3)}; 66.7 mbar/min at most, "
                 "or it bumps: take longer over it"
             )
             yield found.planned.step.mark.finding("vacuum.too_fast", message, Severity.WARNING)

@@ -41,7 +41,7 @@ CASES = [
     Case("trap.gated", "stock", "rig", "flask.P < 15 mbar and trap.cold", "flask.P < 15 mbar",
          "interlocks:", "flask.P < 10 mbar and trap.cold", "through liquid nitrogen"),
     Case("trap.dewar", ZNS, "recipe", "for: 30 min, below", "for: 200 min, below",
-         "degas: {at: 120", "for: 170 min, below", "filled 1 time on", W),
+         "degas: {at: 120", "for: 170 min, below", "filled once on", W),
     Case("gas.closed_heating", "stock", "rig", "from: bubbler", "from: closed manifold",
          "200 C, rate", "from: oil bubbler", "1.20 times"),
     Case("gas.suck_back", "stock", "rig", "[suck-back trap 100 mL, scrubber]", "[scrubber]",
