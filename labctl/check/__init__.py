@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from labctl.check import doses, gas, limits, order, people, trap, vacuum, vessel
+from labctl.check import (
+    doses,
+    gas,
+    hf,
+    limits,
+    order,
+    people,
+    scrubber,
+    thermal,
+    trap,
+    vacuum,
+    vessel,
+)
 from labctl.errors import Finding, Severity, nearest
 from labctl.plan import Plan
 from labctl.rig.batch import Accepted
@@ -32,6 +44,17 @@ RULES: dict[str, Rule] = {
     "gas.boiling": gas.boiling,
     "gas.residual_solvent": gas.residual_solvent,
     "gas.ketonisation": gas.ketonisation,
+    "hf.amount": hf.amount,
+    "hf.wetted": hf.wetted,
+    "hf.probe": hf.probe,
+    "hf.chalcogenide": hf.chalcogenide,
+    "hf.hot": hf.hot,
+    "scrubber.contents": scrubber.contents,
+    "scrubber.bleach": scrubber.bleach,
+    "thermal.cold_drop": thermal.cold_drop,
+    "thermal.probe_limit": thermal.probe_limit,
+    "thermal.materials": thermal.materials,
+    "thermal.air_exposure": thermal.air_exposure,
     "limits.temperature": limits.temperature,
     "limits.needs": limits.needs,
     "limits.heater": limits.heater,
@@ -54,7 +77,9 @@ RULES: dict[str, Rule] = {
 NEVER_ACCEPTED = frozenset({
     "gas.closed_heating",
     "limits.temperature",
+    "hf.wetted",
     "people.hf_alone",
+    "scrubber.bleach",
     "trap.argon",
     "vacuum.two_sources",
 })  # fmt: skip

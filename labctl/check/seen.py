@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from labctl.bench import Loaded
-from labctl.chemistry.flask import Atmosphere
+from labctl.chemistry.flask import Atmosphere, Flask
 from labctl.chemistry.mixture import VOLATILE_BELOW_C, Mixture
 from labctl.chemistry.substances import SUBSTANCES
 from labctl.chemistry.vapour import boiling_point_c
@@ -59,11 +59,16 @@ class Dose:
     place: Place
 
     def volume_ml(self, plan: Plan) -> float:
-        """Return the volume at today's concentration."""
+        """Return the volume at today's concentration; 0 for a solid that is weighed."""
+        composition = self.load.composition
+        if composition.solvent is None and composition.substance.state == "solid":
+            return 0.0
         return plan.scene.volume_ml(self.reagent, self.amount_mmol, self.asked_ml)
 
     def brings(self, plan: Plan) -> Mapping[str, float]:
         """Return the mmol by substance."""
+        if isinstance(self.planned.step, Charge):
+            return self.planned.step.effect(Flask(), plan.scene).mixture.amounts
         return plan.scene.contents(self.reagent, self.volume_ml(plan))
 
     def holds(self, *names: str) -> bool:

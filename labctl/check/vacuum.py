@@ -72,8 +72,8 @@ def too_fast(plan: Plan) -> Iterator[Finding]:
         if falls > STAGED_MBAR_MIN and start > found.to_mbar:
             message = (
                 f"the vacuum falls by {show(falls, 'pressure rate', 3)} as "
-                f"{show(solvent_ml, 'volume', 3)} of volatile solvent begin to boil at {show(start, 'pressure', 3)}; 66.7 mbar/min at most, "
-                "or it bumps: take longer over it"
+                f"{show(solvent_ml, 'volume', 3)} of volatile solvent begin to boil at "
+                f"{show(start, 'pressure', 3)}; 66.7 mbar/min at most, or it bumps: take longer"
             )
             yield found.planned.step.mark.finding("vacuum.too_fast", message, Severity.WARNING)
 
