@@ -113,18 +113,23 @@ def _above(pressure_mbar: float) -> float:
 def doses(plan: Plan) -> Iterator[Dose]:
     """Yield every dose into the flask, by pump or by hand."""
     for planned in plan.steps:
-        step = planned.step
-        over_s = float(getattr(step, "over", None) or getattr(step, "within", None) or 0.0)
-        if isinstance(step, HfTreat):
-            yield _dose(plan, planned, step.reagent, step.amount, None, over_s, ("amount",))
-        elif isinstance(step, Charge):
-            place = _measure(step.amount)
-            yield _dose(plan, planned, step.reagent, step.amount, step.volume, 0.0, place)
-        elif isinstance(step, Inject):
-            for n, part in enumerate(step.parts()):
-                inside: Place = ("together", n) if step.together else ()
-                place = (*inside, *_measure(part.amount))
-                yield _dose(plan, planned, part.reagent, part.amount, part.volume, over_s, place)
+        yield from doses_of(plan, planned)
+
+
+def doses_of(plan: Plan, planned: PlannedStep) -> Iterator[Dose]:
+    """Yield the doses of one step."""
+    step = planned.step
+    over_s = float(getattr(step, "over", None) or getattr(step, "within", None) or 0.0)
+    if isinstance(step, HfTreat):
+        yield _dose(plan, planned, step.reagent, step.amount, None, over_s, ("amount",))
+    elif isinstance(step, Charge):
+        place = _measure(step.amount)
+        yield _dose(plan, planned, step.reagent, step.amount, step.volume, 0.0, place)
+    elif isinstance(step, Inject):
+        for n, part in enumerate(step.parts()):
+            inside: Place = ("together", n) if step.together else ()
+            place = (*inside, *_measure(part.amount))
+            yield _dose(plan, planned, part.reagent, part.amount, part.volume, over_s, place)
 
 
 def _measure(amount: float | None) -> Place:

@@ -10,7 +10,7 @@ ZNS, CORES = "inp_zns_surface_initiated", "inp_cores_2p4"
 LEAK = "leak_test: {T_below: 40 C, pump_to: 100 mTorr, isolate: 5 min, rise_below: 20 mTorr/min}"
 DEGAS = "degas: {at: 120 C, for: 30 min, below: 100 mTorr, timeout: 90 min}"
 PRIME_HF = "  - prime: {reagents: [HF], into: hf_waste}\n"
-EARLY_S = PRIME_HF + "  - inject: {reagent: S, amount: 0.2 mmol, over: 60 s}\n"
+EARLY_S = PRIME_HF + "  - inject: {reagent: S, amount: 0.25 mmol, over: 60 s}\n"
 EARLY_ZN = PRIME_HF + "  - inject: {reagent: ZN, amount: 0.2 mmol, over: 60 s}\n"
 GUARD = "guard:    {port: guard"
 WARM = "warmed_by: warm, wetted: [glass, steel, PTFE, PFA]"
@@ -30,7 +30,7 @@ CASES = [
     Case("hf.probe", ZNS, "rig", "body: Hastelloy", "body: steel", "steel, max_T", "body: PFA",
          "the probe's body is 'steel'"),
     Case("hf.chalcogenide", ZNS, "recipe", PRIME_HF, EARLY_S, "hf_treat:", EARLY_ZN,
-         "up to 4.89 mL of H2S", W, also=(("sheet", "scrubber: KOH", "scrubber: KOH, CuSO4"),)),
+         "up to 6.12 mL of H2S", W, also=(("sheet", "scrubber: KOH", "scrubber: KOH, CuSO4"),)),
     Case("hf.hot", ZNS, "recipe", "0.40 mmol, at: 120 C", "0.40 mmol, at: 170 C", "hf_treat:",
          "0.40 mmol, at: 150 C", "HF at 170", W),
     Case("scrubber.contents", CORES, "sheet", "scrubber: CuSO4", "scrubber: KOH", "KOH ",

@@ -13,6 +13,7 @@ from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import load_rig, rig_of
 from labctl.source import compose, validate
 from tests.labctl.check.test_hf_and_heat import CASES as HF_AND_HEAT
+from tests.labctl.check.test_lines_and_order import CASES as LINES_AND_ORDER
 from tests.labctl.check.test_vacuum_and_gas import CASES as VACUUM_AND_GAS
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +90,7 @@ def test_the_shipped_recipe_breaks_no_rule():
 
 def test_every_rule_has_its_violation():
     own = {"people.by_hand", "order.pl_not_the_end"}
-    elsewhere = {case.rule for case in (*VACUUM_AND_GAS, *HF_AND_HEAT)}
+    elsewhere = {case.rule for case in (*VACUUM_AND_GAS, *HF_AND_HEAT, *LINES_AND_ORDER)}
     assert {case.rule for case in CASES} | own | elsewhere == set(RULES)
 
 
@@ -132,10 +133,11 @@ def test_pl_is_no_end_to_wait_for_with_selenide_at_200(at_c, warned):
     asked = asked.replace("ramp: {to: 200 C", f"ramp: {{to: {at_c} C").replace("205 C", "255 C")
     rules = {(f.rule, f.severity) for f in findings(recipe=asked, sheet=sheet)}
     fill = ("vessel.fill_low", Severity.NOTE)
+    drop = ("fluidics.hanging_drop", Severity.WARNING)
     pl = ("order.pl_not_the_end", Severity.WARNING)
-    assert rules == ({fill, pl} if warned else {fill})
-    (found, *_) = findings(recipe=recipe, sheet=sheet)
-    assert found.rule == "vessel.fill_low", "as shipped it waits for the peak"
+    assert rules == ({fill, drop, pl} if warned else {fill, drop})
+    shipped = {found.rule for found in findings(recipe=recipe, sheet=sheet)}
+    assert shipped == {"vessel.fill_low", "fluidics.hanging_drop"}, "it waits for the peak"
 
 
 def test_hands_on_a_rig_without_pumps_need_no_telling():
