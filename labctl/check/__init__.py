@@ -29,6 +29,7 @@ RULES: dict[str, Rule] = {
     "vacuum.boiling": vacuum.boiling,
     "vacuum.foaming": vacuum.foaming,
     "vacuum.backfill_first": vacuum.backfill_first,
+    "vacuum.hot_leak_test": vacuum.hot_leak_test,
     "vacuum.two_sources": vacuum.two_sources,
     "vacuum.rough_only": vacuum.rough_only,
     "vacuum.rough_takes": vacuum.rough_takes,

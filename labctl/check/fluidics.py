@@ -97,7 +97,8 @@ def hanging_drop(plan: Plan) -> Iterator[Finding]:
     """
     for dose in doses(plan):
         volume_ml = dose.volume_ml(plan)
-        if not dose.by_hand and dose.load.hold_up_ml > DROP_SHARE * volume_ml:
+        given = not dose.by_hand and volume_ml > 0
+        if given and dose.load.hold_up_ml > DROP_SHARE * volume_ml:
             message = (
                 f"the hanging drop of {dose.load.pump}, {dose.load.hold_up_ml * 1e3:.3g} µL, is "
                 f"{dose.load.hold_up_ml / volume_ml:.1%} of {volume_ml * 1e3:.3g} µL of "

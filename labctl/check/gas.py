@@ -159,7 +159,7 @@ def phosphine(plan: Plan) -> Iterator[Finding]:
             if SUBSTANCES[name].kind in {"acid", "fatty acid"} or name in PROTIC
         )
         if protons > TRACE_MMOL:
-            made = min(protons / 3, dose.brings(plan)["P(TMS)3"])
+            made = min(protons / 3, dose.brings(plan).get("P(TMS)3", 0.0))
             message = (
                 f"P(TMS)3 meets {protons:.3g} mmol of acid, water or alcohol in the flask and "
                 f"makes up to {show(gas_volume_ml(made), 'volume', 3)} of PH3; degas the acid out "

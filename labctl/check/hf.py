@@ -24,7 +24,7 @@ def amount(plan: Plan) -> Iterator[Finding]:
     """
     limits, given = plan.rig.model.hf, 0.0
     for dose in _hf(plan):
-        brought = dose.brings(plan)["HF"]
+        brought = dose.brings(plan).get("HF", 0.0)
         given += brought
         strength = brought / max(dose.planned.before.volume_ml(), 1e-9)
         if given > limits.per_batch:
@@ -98,7 +98,7 @@ def chalcogenide(plan: Plan) -> Iterator[Finding]:
         ]
         if held:
             name, mmol = held[0]
-            gas_ml = gas_volume_ml(min(mmol, dose.brings(plan)["HF"]))
+            gas_ml = gas_volume_ml(min(mmol, dose.brings(plan).get("HF", 0.0)))
             message = (
                 f"HF meets {show(mmol, 'amount')} of {name}: up to {show(gas_ml, 'volume', 3)} of "
                 f"{'H2Se' if 'selenide' in name else 'H2S'}"

@@ -35,8 +35,10 @@ def cold_drop(plan: Plan) -> Iterator[Finding]:
         if not isinstance(step, Inject):
             continue
         flask = replace(planned.before, temperature_c=dosed_at_c(planned))
-        once_k = step.drop_k(flask, plan.scene)
         after = step.effect(flask, plan.scene).heat_capacity_j_k(plan.scene.glass_j_k)
+        if after <= 0.0:
+            continue
+        once_k = step.drop_k(flask, plan.scene)
         over_s = step.over or step.within or 0.0
         spare_w = max(0.0, plan.scene.heater_w - loss_w(flask.temperature_c))
         falls_k = once_k - spare_w * max(0.0, over_s - MANTLE_LAG_S) / after

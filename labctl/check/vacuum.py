@@ -16,6 +16,7 @@ from labctl.recipe.steps.charge import Charge
 from labctl.recipe.steps.degas import Degas
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.inject import Inject
+from labctl.recipe.steps.leak_test import LeakTest
 from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.ramp import Ramp
 from labctl.recipe.steps.sequences import ROUGH_ENOUGH_MBAR
@@ -189,6 +190,23 @@ def two_sources(plan: Plan) -> Iterator[Finding]:
         )
         mark = plan.rig.document.key_mark(("interlocks",))
         yield mark.finding("vacuum.two_sources", message)
+
+
+def hot_leak_test(plan: Plan) -> Iterator[Finding]:
+    """`vacuum.hot_leak_test`: a leak is looked for in a cold flask.
+
+    Hot solvent has a vapour pressure, 1 mbar over 1-octadecene at 120 °C, that looks like a leak.
+    """
+    for planned in plan.steps:
+        step, before = planned.step, planned.before
+        if isinstance(step, LeakTest) and before.temperature_c >= step.T_below:
+            vapour = before.mixture.vapour_pressure_mbar(before.temperature_c)
+            message = (
+                f"the flask is at {show(before.temperature_c, 'temperature')}, where "
+                f"{described(before.mixture)} has {show(vapour, 'pressure', 3)}; the test asks "
+                f"for less than {show(step.T_below, 'temperature')} and would fail"
+            )
+            yield step.mark.finding("vacuum.hot_leak_test", message)
 
 
 def backfill_first(plan: Plan) -> Iterator[Finding]:

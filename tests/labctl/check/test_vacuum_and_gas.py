@@ -36,6 +36,8 @@ CASES = [
     Case("vacuum.backfill_first", ZNS, "recipe", "backfill: {cycles: 1}\n  stage1",
          "stir: 500 rpm\n  stage1", "inject: {id: zn1", "backfill: {cycles: 2}\n  stage1",
          "backfill to ambient (1005 mbar) first"),
+    Case("vacuum.hot_leak_test", "stock", "recipe", LEAK, "ramp: {to: 45 C}\n  - " + LEAK, "leak_",
+         "ramp: {to: 35 C}\n  - " + LEAK, "the test asks for less than 40"),
     Case("trap.argon", "stock", "rig", "inert: N2", "inert: Ar", "Ar, attended", "inert: Ar",
          "argon boils at -185.8", near_also=(("rig", "cools: LN2", "cools: dry ice"),)),
     Case("trap.gated", "stock", "rig", "flask.P < 15 mbar and trap.cold", "flask.P < 15 mbar",
