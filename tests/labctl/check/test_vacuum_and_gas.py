@@ -75,6 +75,15 @@ def test_a_near_miss_passes(case):
     judge_near_miss(case)
 
 
+def test_without_a_trap_nothing_holds_a_solvent_back_from_the_fine_pump():
+    rig = texts(ZNS)["rig"]
+    trap = next(line for line in rig.splitlines(True) if line.startswith("trap:"))
+    files = changed(texts(ZNS), ("recipe", STRIP, "stir: 500 rpm"), ("rig", trap, ""))
+    (told,) = [f for f in found(files) if f.rule == "vacuum.rough_only"]
+    assert told.severity is Severity.ERROR
+    assert "nothing holds it back" in told.message
+
+
 def accepting(rule):
     accept = f"accept:\n  {rule}: {{reason: a test, by: MT, date: 2025-11-03}}\n"
     return changed(texts("stock"), ("sheet", "loads:", f"{accept}loads:"))
