@@ -18,11 +18,22 @@ PROBE_UP = "[optical probe raised out of the liquid (rated 300 C)]"
 COLD = "  - inject: {reagent: ODE, volume: 9 mL, within: 10 s}\n  - quench"
 SLOW = COLD.replace("10 s", "10 min")
 
+BASELINE = "  - baseline: {of: [peak, pl], as: before_s"
+HF_TWICE = """\
+  - hf_treat: {id: hf2, reagent: HF, amount: 0.40 mmol, at: 119 C, within: 3 K, over: 2.5 min,
+               blanket: still N2 on bubbler, react: 60 s,
+               open_vacuum: {pump: rough, down_to: 10 Torr, over: 5 min}, vacuum: {for: 30 min}}
+  - backfill: {cycles: 1}
+"""
+
 CASES = [
     Case("hf.amount", ZNS, "recipe", "amount: 0.40 mmol", "amount: 0.52 mmol", "0.52 mmol, at",
          "amount: 0.49 mmol", "0.52 mmol of HF in this batch; schlenk-2 allows 0.5 mmol"),
     Case("hf.amount", ZNS, "rig", GUARD, "hf: {in_flask: 0.030 mol/L}\n" + GUARD, "0.40 mmol, at",
          "hf: {in_flask: 0.032 mol/L}\n" + GUARD, "30.8 \u00b5mol of HF per mL"),
+    Case("hf.amount", ZNS, "recipe", BASELINE, HF_TWICE + BASELINE, "0.40 mmol, at: 119",
+         HF_TWICE + BASELINE, "0.8 mmol of HF in this batch",
+         near_also=(("rig", GUARD, "hf: {per_batch: 0.8 mmol}\n" + GUARD),)),
     Case("hf.wetted", ZNS, "rig", "[PP, PE, PTFE, PFA]", "[PP, PE, PTFE, PEEK]",
          "[PP, PE, PTFE, PEEK]", "[PP, PE, PTFE]", "pump_3 wets PEEK"),
     Case("hf.wetted", ZNS, "rig", "wetted: [PP, PE, PTFE, PFA],\n", "wetted: [],\n", "[],\n",
