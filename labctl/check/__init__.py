@@ -93,9 +93,10 @@ RULES: dict[str, Rule] = {
 
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
+    "fluidics.shared_line",
     "gas.closed_heating",
-    "limits.temperature",
     "hf.wetted",
+    "limits.temperature",
     "people.hf_alone",
     "scrubber.bleach",
     "trap.argon",
