@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from labctl.check import RULES
+from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
@@ -118,6 +118,8 @@ LOADING = {
     "batch.unknown_vessel": "the vessel is none of the rig's.",
     "batch.no_concentration": "the recipe takes the concentration from the sheet; it is not there.",
     "batch.concentration": "the substance cannot have that concentration, or has none.",
+    "batch.unknown_rule": "`accept` names a rule that is none of the plan's.",
+    "batch.never_accepted": "`accept` names a rule that can never be accepted.",
     "needs.vessel": "the vessel on the sheet is not of the size the recipe needs.",
     "needs.in_loop": "the rig has no such spectrometer, and its person takes no samples.",
     "needs.path": "the optical path is longer than the recipe's sample is transparent.",
@@ -223,7 +225,8 @@ def _checks() -> Iterator[str]:
     yield "## On the plan\n"
     for rule, function in RULES.items():
         said = " ".join((function.__doc__ or "").split()).removeprefix(f"`{rule}`: ")
-        yield f"- `{rule}`: {said}"
+        never = " It can never be accepted." if rule in NEVER_ACCEPTED else ""
+        yield f"- `{rule}`: {said}{never}"
     yield "\n## While loading and binding"
     family = ""
     for rule, sentence in LOADING.items():

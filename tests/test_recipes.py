@@ -172,7 +172,11 @@ def test_znse_waits_for_the_peak_and_not_for_the_light(any_run):
         for minutes in (10, 29)
     }
     assert min(at_min[29]) > 2 * max(at_min[10]), "PL more than doubles after 1S is nearly done"
-    assert {finding.severity for finding in findings} == {Severity.NOTE}
+    told = {(finding.rule, finding.severity) for finding in findings}
+    assert told == {
+        ("vessel.fill_low", Severity.NOTE),
+        ("fluidics.hanging_drop", Severity.WARNING),
+    }
 
 
 def test_znse_is_held_for_thirty_minutes_from_the_injection(any_run):

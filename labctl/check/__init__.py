@@ -3,14 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from labctl.check import doses, limits, order, people, vessel
-from labctl.errors import Finding, Severity
+from labctl.check import (
+    doses,
+    fluidics,
+    gas,
+    hf,
+    limits,
+    order,
+    people,
+    scrubber,
+    thermal,
+    trap,
+    vacuum,
+    vessel,
+)
+from labctl.errors import Finding, Severity, nearest
 from labctl.plan import Plan
+from labctl.rig.batch import Accepted
 
 Rule = Callable[[Plan], Iterator[Finding]]
 
 RULES: dict[str, Rule] = {
+    "vacuum.boiling": vacuum.boiling,
+    "vacuum.foaming": vacuum.foaming,
+    "vacuum.backfill_first": vacuum.backfill_first,
+    "vacuum.hot_leak_test": vacuum.hot_leak_test,
+    "vacuum.two_sources": vacuum.two_sources,
+    "vacuum.rough_only": vacuum.rough_only,
+    "vacuum.rough_takes": vacuum.rough_takes,
+    "vacuum.too_fast": vacuum.too_fast,
+    "vacuum.gauge": vacuum.gauge,
+    "vacuum.solvent_loss": vacuum.solvent_loss,
+    "trap.argon": trap.argon,
+    "trap.gated": trap.gated,
+    "trap.dewar": trap.dewar,
+    "gas.closed_heating": gas.closed_heating,
+    "gas.suck_back": gas.suck_back,
+    "gas.flash": gas.flash,
+    "gas.phosphine": gas.phosphine,
+    "gas.boiling": gas.boiling,
+    "gas.residual_solvent": gas.residual_solvent,
+    "gas.ketonisation": gas.ketonisation,
+    "hf.amount": hf.amount,
+    "hf.wetted": hf.wetted,
+    "hf.probe": hf.probe,
+    "hf.chalcogenide": hf.chalcogenide,
+    "hf.hot": hf.hot,
+    "scrubber.contents": scrubber.contents,
+    "scrubber.bleach": scrubber.bleach,
+    "thermal.cold_drop": thermal.cold_drop,
+    "thermal.probe_limit": thermal.probe_limit,
+    "thermal.materials": thermal.materials,
+    "thermal.air_exposure": thermal.air_exposure,
     "limits.temperature": limits.temperature,
     "limits.needs": limits.needs,
     "limits.heater": limits.heater,
@@ -21,31 +67,70 @@ RULES: dict[str, Rule] = {
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,
+    "doses.same_day": doses.same_day,
+    "fluidics.shared_line": fluidics.shared_line,
+    "fluidics.only": fluidics.only,
+    "fluidics.wetted": fluidics.wetted,
+    "fluidics.pyrophoric": fluidics.pyrophoric,
+    "fluidics.glovebox": fluidics.glovebox,
+    "fluidics.flush": fluidics.flush,
+    "fluidics.waste": fluidics.waste,
+    "fluidics.dead_volume": fluidics.dead_volume,
+    "fluidics.hanging_drop": fluidics.hanging_drop,
+    "fluidics.least_dose": fluidics.least_dose,
+    "fluidics.cold_line": fluidics.cold_line,
     "order.prime": order.prime,
     "order.reference": order.reference,
     "order.vacuum_after_hf": order.vacuum_after_hf,
+    "order.zinc_first": order.zinc_first,
+    "order.zinc_hot": order.zinc_hot,
+    "order.sulfur_hold": order.sulfur_hold,
     "order.pl_not_the_end": order.pl_not_the_end,
     "people.unattended": people.unattended,
+    "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
 }
 
 
+# What may never be accepted: the harm does not stay with the one who accepts it.
+NEVER_ACCEPTED = frozenset({
+    "fluidics.shared_line",
+    "gas.closed_heating",
+    "hf.wetted",
+    "limits.temperature",
+    "people.hf_alone",
+    "scrubber.bleach",
+    "trap.argon",
+    "vacuum.two_sources",
+})  # fmt: skip
+
+
 def check(plan: Plan) -> list[Finding]:
-    """Run all rules over a plan; an accepted rule is told as a note with who accepted it."""
+    """Run all rules over a plan; an accepted rule is told as a note with who accepted it.
+
+    An `accept` of a rule that is not known, or can never be accepted, is itself an error.
+    """
     findings = [finding for rule in RULES.values() for finding in rule(plan)]
-    accepted = plan.batch.model.accept
-    return [
-        finding
-        if finding.rule not in accepted
-        else Finding(
-            finding.rule,
-            Severity.NOTE,
-            finding.file,
-            finding.line,
-            finding.column,
-            f"{finding.message} (accepted by {accepted[finding.rule].by} on "
-            f"{accepted[finding.rule].date}: {accepted[finding.rule].reason})",
-        )
+    accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
+    noted = [
+        _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
         for finding in findings
     ]
+    return [*_wrongly_accepted(plan), *noted]
+
+
+def _noted(finding: Finding, accepted: Accepted) -> Finding:
+    said = f"accepted by {accepted.by} on {accepted.date}: {accepted.reason}"
+    return replace(finding, severity=Severity.NOTE, message=f"{finding.message} ({said})")
+
+
+def _wrongly_accepted(plan: Plan) -> Iterator[Finding]:
+    for rule in plan.batch.model.accept:
+        mark = plan.batch.document.key_mark(("accept", rule))
+        if rule in NEVER_ACCEPTED:
+            message = f"{rule} can never be accepted: change the recipe, the rig or the day"
+            yield mark.finding("batch.never_accepted", message)
+        elif rule not in RULES:
+            message = f"there is no rule {rule!r} on the plan{nearest(rule, RULES)}"
+            yield mark.finding("batch.unknown_rule", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from labctl.errors import Finding
+from labctl.errors import Finding, Severity
 from labctl.plan import Plan, PlannedStep
 from labctl.recipe.steps.charge import Charge
 from labctl.recipe.steps.hf_treat import HfTreat
@@ -74,6 +74,19 @@ def rate(plan: Plan) -> Iterator[Finding]:
                 f"{load.pump} can do: {show(low, 'volume rate')} to {show(high, 'volume rate')}"
             )
             yield plan.recipe.document.mark(place).finding("doses.rate", message)
+
+
+def same_day(plan: Plan) -> Iterator[Finding]:
+    """`doses.same_day`: what the recipe wants made the same day is of today."""
+    today = plan.batch.model.date.date()
+    for name, reagent in plan.recipe.head.reagents.items():
+        made = plan.batch.model.loads[name].made
+        if reagent.made == "same day" and made != today:
+            when = f"on {made}" if made else "nobody says when"
+            message = f"{name} is to be made on the day of the run, {today}; it was made {when}"
+            place = ("loads", name, "made") if made else ("loads", name)
+            mark = plan.batch.document.mark(place)
+            yield mark.finding("doses.same_day", message, Severity.WARNING)
 
 
 def _pumped(plan: Plan) -> Iterator[tuple[PlannedStep, str, float, Place]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+from labctl.check.seen import doses
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan
 from labctl.recipe.steps.confirm import Confirm
@@ -23,6 +24,21 @@ def unattended(plan: Plan) -> Iterator[Finding]:
             message = f"stage {name} needs people and is expected to begin {start:%a %H:%M}"
             mark = plan.recipe.document.key_mark(("stages", name))
             yield mark.finding("people.unattended", message, Severity.WARNING)
+
+
+def hazard_hours(plan: Plan) -> Iterator[Finding]:
+    """`people.hazard_hours`: HF is given in attended hours; P(TMS)3 should be.
+
+    Told by the step, also where its stage is not listed in `needs.attended`.
+    """
+    hours = plan.rig.model.site.attended
+    for dose in doses(plan):
+        name, step = dose.load.composition.substance.name, dose.planned.step
+        start = plan.batch.model.date + dt.timedelta(seconds=dose.planned.start_s)
+        if name in {"HF", "P(TMS)3"} and not hours.covers(start):
+            severity = Severity.ERROR if name == "HF" else Severity.WARNING
+            message = f"{name} is expected {start:%a %H:%M}, when nobody else is there"
+            yield step.mark.finding("people.hazard_hours", message, severity)
 
 
 def by_hand(plan: Plan) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.attended import Attendance, read_attendance
 from labctl.fields import (
+    Amount,
+    Concentration,
     Date,
     Duration,
     HeatCapacity,
@@ -99,6 +101,13 @@ class Trap(Strict):
     never: tuple[str, ...] = ()
 
 
+class HfLimits(Strict):
+    """How much HF the rig's owner allows: in one batch, and per volume in the flask."""
+
+    per_batch: Amount = 0.5
+    in_flask: Concentration = 0.05
+
+
 class GuardEntry(Strict):
     """The guard's own port to the heater's contactor."""
 
@@ -119,6 +128,7 @@ class Rig(Strict):
     vessels: dict[Name, Vessel]
     exhaust: Exhaust | None = None
     trap: Trap | None = None
+    hf: HfLimits = HfLimits()
     signals: dict[str, str] = Field(default_factory=dict)
     roles: dict[Name, str]
     devices: dict[Name, Entry]
