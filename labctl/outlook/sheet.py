@@ -22,7 +22,7 @@ from labctl.recipe.steps.inject import Inject
 from labctl.rig.batch import Batch, Load, LoadedBatch
 from labctl.rig.devices import PumpEntry
 from labctl.rig.model import LoadedRig
-from labctl.source import Document
+from labctl.source import compose
 from labctl.units import show
 
 SPARE = 1.1
@@ -62,7 +62,7 @@ def template(recipe: Recipe, rig: LoadedRig, like: Batch | None, today: dt.date)
     sheet = Batch(
         labctl="batch/1", sample="", operator=_NOBODY, vessel=vessel, path=path, loads=draft
     )
-    planned = plan(recipe, rig, LoadedBatch(sheet, Document("<draft>", "")))
+    planned = plan(recipe, rig, LoadedBatch(sheet, compose("labctl: batch/1", "<draft>")))
     rows = [_row(row, recipe, rig, like) for row in materials(planned)]
     lines = [*_head(recipe, rig, vessel, like, today), "loads:"]
     loads = [line for row in rows for line in _load(row)]
@@ -202,6 +202,9 @@ def _head(
         yield _noted("box: {O2: , H2O: }", "what the glovebox shows now")
     if like is not None and like.scrubber:
         yield _noted(f"scrubber: {_text(like.scrubber)}", "what is in it today")
+    elif rig.model.exhaust is not None and rig.model.exhaust.scrubber is not None:
+        known = ", ".join(rig.model.exhaust.scrubber.asked_at_start)
+        yield _noted("scrubber:", f"what is in it today, of {known}; two in a row as KOH, CuSO4")
 
 
 def _needs_two(recipe: Recipe) -> bool:

@@ -23,6 +23,7 @@ TO_ENTER: Mapping[str, str] = {
     "second": "the initials of the second person",
     "vessel": "a vessel of the rig, e.g. flask50",
     "path": "the path of the tip on the probe, e.g. 0.25 mm",
+    "scrubber": "what the scrubber holds today, e.g. KOH",
     "O2": "what the glovebox shows, e.g. 0.3 ppm",
     "H2O": "what the glovebox shows, e.g. 0.2 ppm",
     "lot": "the lot on the bottle, e.g. ZN-0912",

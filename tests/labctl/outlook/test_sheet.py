@@ -35,14 +35,15 @@ ENTERED = {
 STRENGTH = {"NC": "48.0 umol/L", "ZN": "0.500 mol/L", "S": "2.17 mol/L", "HF": "3.50 mol/L"}
 
 
-def filled(text, strengths=STRENGTH):
+def filled(text, strengths=STRENGTH, scrubber="KOH"):
     """Enter what is left empty, as a person would."""
     lines, reagent = [], ""
+    entered = {**ENTERED, "scrubber": scrubber}
     for read in text.splitlines():
         line = read
         if found := re.match(r"  (\w+):", line):
             reagent = found[1]
-        for key, value in {**ENTERED, "concentration": strengths.get(reagent, "")}.items():
+        for key, value in {**entered, "concentration": strengths.get(reagent, "")}.items():
             line = re.sub(rf"(?<![\w]){key}:(?= *(#|,|}}|$))", f"{key}: {value}", line)
         lines.append(line)
     return "\n".join(lines)
@@ -98,7 +99,8 @@ def test_every_shipped_recipe_gets_a_sheet_that_can_be_filled_in(recipe, older, 
         assert f"{rule}: {{reason: {row.reason}" in written or not older
     again = dict.fromkeys(accepted, f"{{reason: r, by: MT, date: {TODAY}}}")
     told = ", ".join(f"{rule}: {said}" for rule, said in again.items())
-    text = filled(written.replace("accept: {}", f"accept: {{{told}}}"), strengths)
+    scrubber = plan.batch.model.scrubber
+    text = filled(written.replace("accept: {}", f"accept: {{{told}}}"), strengths, scrubber)
     path.write_text(text, encoding="utf-8")
     planned, _ = prepare(Request(recipe, None, path))
     assert set(planned.batch.model.loads) == set(plan.recipe.head.reagents)
