@@ -51,6 +51,7 @@ EXAMPLES = {
     "ask": "ask: {for: 1S of the aliquot, unit: nm, range: 440 nm .. 500 nm, anchors: peak}",
     "repeat": "repeat: {until: peak >= 580 nm, at_most: 12, steps: [hold: 5 min]}",
     "if": "if: {when: flask.T > 60 C, then: [hold: 5 min]}",
+    "when": "when: {choice: hf, is: treated, steps: [hold: 5 min]}",
     "log": "log: {fields: {cold_1S: nm, hwhm: nm}, makes: entry in stock book}",
 }
 

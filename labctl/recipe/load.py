@@ -11,6 +11,7 @@ from labctl.errors import Finding, FindingsError, RefusedError, nearest
 from labctl.recipe.choices import settings_of, substituted
 from labctl.recipe.model import STEPS, Head, Recipe, Stage
 from labctl.recipe.steps.base import Step, flattened
+from labctl.recipe.steps.when import When
 from labctl.source import Document, Node, Place, collect, read, validate
 
 SECTIONS = ("choose", "stages", "finally")
@@ -84,7 +85,33 @@ class _Builder:
         return tuple(built)
 
     def _append(self, built: list[Step], node: Node, place: Place, name: str) -> None:
-        built.append(self._step(node, place, name))
+        step = self._step(node, place, name)
+        if not isinstance(step, When):
+            built.append(step)
+        elif self._chosen(step) in step.is_:
+            built += step.steps
+
+    def _chosen(self, step: When) -> str:
+        """Return the value of the choice that a `when` goes by.
+
+        Raises:
+            FindingsError: there is no such choice, or it can never be what `is` says.
+        """
+        mark = self.document.mark((*step.place, "choice"))
+        if step.choice not in self._settings:
+            message = f"{step.choice!r} is not chosen{nearest(step.choice, self._settings)}"
+            raise FindingsError([mark.finding("names.unknown_choice", message)])
+        row = self.document.at(("choose", step.choice))
+        allowed = row.get("one_of") if isinstance(row, dict) else None
+        never = sorted(set(step.is_) - set(allowed)) if isinstance(allowed, list) else step.is_
+        if never:
+            of = (
+                f"one of {', '.join(map(str, allowed))}" if isinstance(allowed, list) else "no list"
+            )
+            message = f"{step.choice} is never {never[0]!r}; it is {of}"
+            at = self.document.mark((*step.place, "is"))
+            raise FindingsError([at.finding("choices.no_row", message)])
+        return self._settings[step.choice]
 
     def _step(self, node: Node, place: Place, name: str) -> Step:
         mark = self.document.mark(place)
@@ -176,7 +203,8 @@ def _asked_reagents(recipe: Recipe, step: Step) -> Iterator[Finding]:
 
 
 def _anchors(step: Step, seen: Mapping[str, Step], baselines: set[str]) -> Iterator[Finding]:
-    since = str(getattr(step, "since", ""))
+    exposure = getattr(step, "exposure", None)
+    since = exposure.since if exposure else str(getattr(step, "since", ""))
     name, dot, part = since.rpartition(".")
     if dot and part in {"start", "end"} and name not in seen:
         message = f"since: {since} names a step that does not come before"
