@@ -101,6 +101,7 @@ LOADING = {
     "bounds.no_limit": "nothing waits, repeats or injects without a bound.",
     "dose.one_measure": "a dose is an amount or a volume, exactly one of them.",
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
+    "dose.solid": "a solid without a solvent is weighed: an amount, not a volume.",
     "questions.default": "the default is one of the choices.",
     "questions.default_proceeds": "a default must not be the choice that goes on.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",

@@ -150,8 +150,10 @@ def _named(step: Step, name: str) -> Step:
 
 
 def _names(recipe: Recipe) -> Iterator[Finding]:
-    yield from _reagents(recipe)
-    yield from _steps(recipe)
+    unknown = list(_reagents(recipe))
+    yield from unknown
+    if not unknown:
+        yield from _steps(recipe)
 
 
 def _reagents(recipe: Recipe) -> Iterator[Finding]:
@@ -172,6 +174,7 @@ def _steps(recipe: Recipe) -> Iterator[Finding]:
                 message = f"two steps are called {step.id!r}"
                 yield step.mark.finding("names.duplicate_id", message)
             yield from _asked_reagents(recipe, step)
+            yield from _solids(recipe, step)
             yield from _anchors(step, seen, baselines)
             seen[step.id] = step
             baselines.add(str(getattr(step, "as_", "")))
@@ -200,6 +203,17 @@ def _asked_reagents(recipe: Recipe, step: Step) -> Iterator[Finding]:
             hint = nearest(name, recipe.head.reagents)
             mark = recipe.document.mark((*step.place, *place))
             yield mark.finding("names.unknown_reagent", message + hint)
+
+
+def _solids(recipe: Recipe, step: Step) -> Iterator[Finding]:
+    for part in (step, *getattr(step, "together", ())):
+        reagent = recipe.head.reagents.get(getattr(part, "reagent", ""))
+        if reagent is None or getattr(part, "volume", None) is None:
+            continue
+        composition = parse_composition(reagent.is_)
+        if composition.substance.state == "solid" and composition.solvent is None:
+            message = f"{composition.substance.name} is weighed; give an `amount`, not a volume"
+            yield step.mark.finding("dose.solid", message)
 
 
 def _anchors(step: Step, seen: Mapping[str, Step], baselines: set[str]) -> Iterator[Finding]:

@@ -316,3 +316,12 @@ def test_a_when_that_can_never_be_meant_is_refused_where_it_stands(old, new, rul
     (finding,) = findings(broken(old, new, WHEN))
     assert finding.rule == rule
     assert finding.line == WHEN[: WHEN.index("- when")].count("\n") + 1
+
+
+def test_a_solid_is_charged_by_amount_and_never_by_volume():
+    text = FEEDS.replace("  P:  {is", "  SE: {is: selenium}\n  P:  {is")
+    by_amount = "  feed:\n  - charge: {reagent: SE, amount: 1 mmol, by: hand}\n"
+    solid = text.replace("  feed:\n", by_amount)
+    assert load(solid).stages[1].steps[0].verb == "charge"
+    (finding,) = findings(broken("SE, amount: 1 mmol", "SE, volume: 1 mL", solid))
+    assert finding.rule == "dose.solid"
