@@ -18,7 +18,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 RULE_ID = re.compile(
     r'"((?:units|schema|names|file|batch|needs|bounds|expression|questions|choices)\.[a-z_]+'
-    r'|dose\.one_[a-z]+)"'
+    r'|dose\.(?:one_[a-z]+|solid))"'
 )
 HEAD = """\
 labctl: recipe/1
