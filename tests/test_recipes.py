@@ -93,6 +93,21 @@ def test_every_case_is_fit_to_run_and_its_findings_are_told(recipe, case):
     assert all(rule in explained for rule in case["findings"])
 
 
+def test_the_last_portion_is_trimmed_and_the_cores_come_to_rest_at_the_target(any_run):
+    result, _, _ = any_run(RECIPES / "inp_cores_3p3.yaml", target="580 nm")
+    given = [
+        dose["delivered_ml"]
+        for dose in result.summary["doses"]
+        if dose["id"].startswith("portion") and dose["reagent"] == "P"
+    ]
+    whole_ml = given[0]
+    trimmed = [ml for ml in given if ml < 0.95 * whole_ml]
+    assert 1 <= len(trimmed) <= 3
+    assert given[-len(trimmed) :] == trimmed, "only the end is trimmed"
+    assert min(trimmed) >= 0.09 * whole_ml
+    assert result.summary["product"]["peak_nm"] == pytest.approx(580, abs=3)
+
+
 def test_the_desorption_quench_starts_at_its_time_and_hf_goes_in_at_150(any_run):
     result, _, _ = any_run(DESORPTION, t="30 s")
     with open_run(result.directory) as run:
