@@ -52,6 +52,7 @@ EXAMPLES = {
     "ask": "ask: {for: 1S of the aliquot, unit: nm, range: 440 nm .. 500 nm, anchors: peak}",
     "repeat": "repeat: {until: peak >= 580 nm, at_most: 12, steps: [hold: 5 min]}",
     "if": "if: {when: flask.T > 60 C, then: [hold: 5 min]}",
+    "when": "when: {choice: hf, is: treated, steps: [hold: 5 min]}",
     "log": "log: {fields: {cold_1S: nm, hwhm: nm}, makes: entry in stock book}",
 }
 
@@ -103,6 +104,7 @@ LOADING = {
     "bounds.too_long": "a time over 31 days is no bound.",
     "dose.one_measure": "a dose is an amount or a volume, exactly one of them.",
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
+    "dose.solid": "a solid without a solvent is weighed: an amount, not a volume.",
     "questions.default": "the default is one of the choices.",
     "questions.default_proceeds": "a default must not be the choice that goes on.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.recipes import departures
 from labctl.errors import FindingsError, Severity
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
 from labctl.session import dry_run
 from labctl.source import read
-from labctl.units import parse, parse_range
+from labctl.units import parse_range
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "recipes"
@@ -22,11 +23,24 @@ RECIPE = RECIPES / "inp_zns_surface_initiated.yaml"
 ZNSE, CORES = RECIPES / "inp_znse_200c.yaml", RECIPES / "inp_cores_2p4.yaml"
 LAYERS = ("1", "2", "4")
 HOLD_S = {"1": 600, "2": 1200, "4": 1800}
-EXPECTED = [
+DESORPTION = RECIPES / "inp_znse_hf_series.yaml"
+ALL = [
     (path.with_name(path.name.replace(".expect", "")), case)
     for path in sorted(RECIPES.glob("*.expect.yaml"))
     for case in read(path).tree["cases"]
 ]
+DAY_S = 10 * 3600.0  # longer ones, and the other cases, run in benchmarks/recipes.py
+
+
+def chosen():
+    """The first case of every recipe that is done within a working day."""
+    for recipe in dict.fromkeys(recipe for recipe, _ in ALL):
+        case = next(case for of, case in ALL if of == recipe)
+        if parse_range(case["duration"], "time")[1].value <= DAY_S:
+            yield recipe, case
+
+
+EXPECTED = list(chosen())
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +65,9 @@ def ran(any_run):
     return lambda layers="2", rig="", sheet="": any_run(RECIPE, rig, sheet, layers=layers)
 
 
-def span(text):
-    low, _, high = text.partition("..")
-    return float(low), float(high)
-
-
 def test_every_recipe_has_its_sheet_and_its_expectations():
     named = {path for path in RECIPES.glob("*.yaml") if path.name.count(".") == 1}
-    assert named == {recipe for recipe, _ in EXPECTED}
+    assert named == {recipe for recipe, _ in ALL}
     assert all(path.with_suffix(".batch.yaml").exists() for path in named)
 
 
@@ -66,20 +75,54 @@ def test_every_recipe_has_its_sheet_and_its_expectations():
     ("recipe", "expected"), EXPECTED, ids=[f"{path.stem}-{case['set']}" for path, case in EXPECTED]
 )
 def test_the_expectations_hold(any_run, recipe, expected):
-    settings = {name: str(value) for name, value in expected["set"].items()}
+    settings = {name: str(value) for name, value in (expected["set"] or {}).items()}
     result, findings, planned = any_run(recipe, **settings)
-    product = result.summary["product"]
-    assert result.summary["outcome"] == expected["outcome"]
-    assert [finding.rule for finding in findings] == expected["findings"]
-    for name in {"layers", "qy"} & set(expected):
-        low, high = span(expected[name])
-        assert low <= product[name] <= high, name
-    low, high = parse_range(expected["final_1S"], "wavelength")
-    assert low.value <= product["peak_nm"] <= high.value
-    low, high = parse_range(expected["duration"], "time")
-    assert low.value <= result.summary["simulated_s"] <= high.value
-    fullest = max(p.after.hot_volume_ml(p.after.temperature_c) for p in planned.steps)
-    assert fullest <= parse(expected["max_fill"], "volume").value
+    assert departures(expected, result.summary, findings, planned) == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "case"), ALL, ids=[f"{path.stem}-{case['set']}" for path, case in ALL]
+)
+def test_every_case_is_fit_to_run_and_its_findings_are_told(recipe, case):
+    settings = {name: str(value) for name, value in (case["set"] or {}).items()}
+    _, findings = prepare(Request(recipe, settings=settings))
+    assert sorted(finding.rule for finding in findings) == sorted(case["findings"])
+    explained = recipe.read_text(encoding="utf-8") + recipe.with_suffix(".batch.yaml").read_text(
+        encoding="utf-8"
+    )
+    assert all(rule in explained for rule in case["findings"])
+
+
+def test_the_last_portion_is_trimmed_and_the_cores_come_to_rest_at_the_target(any_run):
+    result, _, _ = any_run(RECIPES / "inp_cores_3p3.yaml", target="580 nm")
+    given = [
+        dose["delivered_ml"]
+        for dose in result.summary["doses"]
+        if dose["id"].startswith("portion") and dose["reagent"] == "P"
+    ]
+    whole_ml = given[0]
+    trimmed = [ml for ml in given if ml < 0.95 * whole_ml]
+    assert 1 <= len(trimmed) <= 3
+    assert given[-len(trimmed) :] == trimmed, "only the end is trimmed"
+    assert min(trimmed) >= 0.09 * whole_ml
+    assert result.summary["product"]["peak_nm"] == pytest.approx(580, abs=3)
+
+
+def test_the_desorption_quench_starts_at_its_time_and_hf_goes_in_at_150(any_run):
+    result, _, _ = any_run(DESORPTION, t="30 s")
+    with open_run(result.directory) as run:
+        (exposure,) = [event for event in run.events if event.code == "exposure"]
+        times, temperatures = run.series("flask.T")
+    assert exposure.data["began_s"] == pytest.approx(30, abs=1)
+    assert 30 < exposure.data["exposed_s"] < 60
+    steps = {step["id"]: step for step in result.summary["steps"]}
+    quench = steps["quench"]
+    first_s = next(
+        t_s
+        for t_s, at_c in zip(times, temperatures, strict=True)
+        if t_s >= quench["start_s"] and at_c is not None and at_c <= 150.0
+    )
+    assert steps["hf"]["start_s"] - first_s < 3
 
 
 @pytest.mark.parametrize("layers", LAYERS)

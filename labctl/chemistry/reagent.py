@@ -86,11 +86,11 @@ def concentration_of(composition: Composition, stated_mol_l: float | None = None
     """Settle the concentration of the named substance in mol/L: the stated one, else the neat one.
 
     A solution needs a stated one. What is dosed neat has its own, from its density; a saturated
-    stock may be stated weaker, anything else must be stated as it is, within 5 %.
+    stock may be stated weaker, anything else must be stated as it is, within 5 %. That of a solid
+    is by the room it takes in the liquid.
 
     Raises:
-        UsageError: none stated for a solution, one that the substance cannot have, or a solid
-            without a solvent.
+        UsageError: none stated for a solution, or one that the substance cannot have.
     """
     name = composition.substance.name
     if composition.solvent is None:
@@ -192,8 +192,11 @@ def contents_of_amount(
 
 
 def _neat_mol_l(composition: Composition) -> float:
+    substance = composition.substance
+    if composition.mass_fraction is None and substance.state == "solid":
+        return 1e3 * substance.density_g_ml / substance.molar_mass_g_mol  # by the room it takes
     if composition.mass_fraction is None:
-        return neat_concentration_mol_l(composition.substance)
+        return neat_concentration_mol_l(substance)
     return 1 / aqueous_volume_ml_mmol(composition.substance, composition.mass_fraction)
 
 

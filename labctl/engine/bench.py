@@ -170,9 +170,9 @@ class EngineBench:
         self._tracking.anchor(peak_nm)
 
     def shift_per_round_nm(self) -> float | None:
-        """Return the mean shift per round of the running repeat."""
+        """Return what a full round of the running repeat would shift now: as the last one did."""
         rounds = self._tracking.rounds
-        return sum(rounds) / len(rounds) if rounds else None
+        return rounds[-1] if rounds else None
 
     async def ask(self, question: Question) -> Answer:
         """Ask a person to decide."""
@@ -231,16 +231,17 @@ class EngineBench:
     async def children(self, steps: Sequence[object], name: str, *, trim: float = 1.0) -> None:
         """Run sub-steps, each recorded under its id and the round's name."""
         before_nm = self.value("peak.25C")
-        self._doses.trim = trim
+        outer = self._doses.trim
+        self._doses.trim = outer * trim
         try:
             for step in steps:
                 if isinstance(step, Step):
                     await self._run_step(step, name)
         finally:
-            self._doses.trim = 1.0
+            self._doses.trim = outer
         after_nm = self.value("peak.25C")
         if before_nm is not None and after_nm is not None:
-            self._tracking.rounds.append(after_nm - before_nm)
+            self._tracking.rounds.append((after_nm - before_nm) / trim)
 
     async def off(self) -> None:
         """Switch the heater off."""

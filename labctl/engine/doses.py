@@ -117,7 +117,7 @@ class Doses:
         verb = "charge" if request.kind == "charge" else "inject"
         over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
         amount = f" ({show_amount(request.amount_mmol)})" if request.amount_mmol else ""
-        text = f"{verb} {show(request.volume_ml, 'volume')} of {request.reagent}{amount}{over}"
+        text = f"{verb} {self._measure(request)} of {request.reagent}{amount}{over}"
         if request.button:
             text += ", and press INJECTED"
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
@@ -130,6 +130,14 @@ class Doses:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
         self._write_down(given, intent, {"delivered_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _measure(self, request: DoseRequest) -> str:
+        """Return what a person measures out: grams of a solid, the volume of all else."""
+        composition = self._run.plan.scene.loads[request.reagent].composition
+        substance = composition.substance
+        if composition.solvent is None and substance.state == "solid":
+            return show((request.amount_mmol or 0.0) * substance.molar_mass_g_mol / 1e3, "mass")
+        return show(request.volume_ml, "volume")
 
     async def _by_pump(
         self, request: DoseRequest, load: Loaded, given: _Given, wanted_ml: float

@@ -11,6 +11,7 @@ from labctl.errors import Finding, FindingsError, RefusedError, nearest
 from labctl.recipe.choices import settings_of, substituted
 from labctl.recipe.model import STEPS, Head, Recipe, Stage
 from labctl.recipe.steps.base import Step, flattened
+from labctl.recipe.steps.when import When
 from labctl.source import Document, Node, Place, collect, read, validate
 
 SECTIONS = ("choose", "stages", "finally")
@@ -84,7 +85,33 @@ class _Builder:
         return tuple(built)
 
     def _append(self, built: list[Step], node: Node, place: Place, name: str) -> None:
-        built.append(self._step(node, place, name))
+        step = self._step(node, place, name)
+        if not isinstance(step, When):
+            built.append(step)
+        elif self._chosen(step) in step.is_:
+            built += step.steps
+
+    def _chosen(self, step: When) -> str:
+        """Return the value of the choice that a `when` goes by.
+
+        Raises:
+            FindingsError: there is no such choice, or it can never be what `is` says.
+        """
+        mark = self.document.mark((*step.place, "choice"))
+        if step.choice not in self._settings:
+            message = f"{step.choice!r} is not chosen{nearest(step.choice, self._settings)}"
+            raise FindingsError([mark.finding("names.unknown_choice", message)])
+        row = self.document.at(("choose", step.choice))
+        allowed = row.get("one_of") if isinstance(row, dict) else None
+        never = sorted(set(step.is_) - set(allowed)) if isinstance(allowed, list) else step.is_
+        if never:
+            of = (
+                f"one of {', '.join(map(str, allowed))}" if isinstance(allowed, list) else "no list"
+            )
+            message = f"{step.choice} is never {never[0]!r}; it is {of}"
+            at = self.document.mark((*step.place, "is"))
+            raise FindingsError([at.finding("choices.no_row", message)])
+        return self._settings[step.choice]
 
     def _step(self, node: Node, place: Place, name: str) -> Step:
         if not isinstance(node, dict) or len(node) != 1:
@@ -119,8 +146,10 @@ class _Builder:
 
 
 def _names(recipe: Recipe) -> Iterator[Finding]:
-    yield from _reagents(recipe)
-    yield from _steps(recipe)
+    unknown = list(_reagents(recipe))
+    yield from unknown
+    if not unknown:
+        yield from _steps(recipe)
 
 
 def _reagents(recipe: Recipe) -> Iterator[Finding]:
@@ -141,6 +170,7 @@ def _steps(recipe: Recipe) -> Iterator[Finding]:
                 message = f"two steps are called {step.id!r}"
                 yield step.mark.finding("names.duplicate_id", message)
             yield from _asked_reagents(recipe, step)
+            yield from _solids(recipe, step)
             yield from _anchors(step, seen, baselines)
             seen[step.id] = step
             baselines.add(str(vars(step).get("as_", "")))
@@ -174,8 +204,20 @@ def _named_reagents(step: Step) -> Iterator[tuple[Place, str]]:
         yield ("together", n, "reagent"), part.reagent
 
 
+def _solids(recipe: Recipe, step: Step) -> Iterator[Finding]:
+    for part in map(vars, (step, *vars(step).get("together", ()))):
+        reagent = recipe.head.reagents.get(part.get("reagent", ""))
+        if reagent is None or part.get("volume") is None:
+            continue
+        composition = parse_composition(reagent.is_)
+        if composition.substance.state == "solid" and composition.solvent is None:
+            message = f"{composition.substance.name} is weighed; give an `amount`, not a volume"
+            yield step.mark.finding("dose.solid", message)
+
+
 def _anchors(step: Step, seen: Mapping[str, Step], baselines: set[str]) -> Iterator[Finding]:
-    since = str(vars(step).get("since", ""))
+    exposure = vars(step).get("exposure")
+    since = exposure.since if exposure else str(vars(step).get("since", ""))
     if not since:
         return
     name, dot, part = since.rpartition(".")

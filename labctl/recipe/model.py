@@ -41,6 +41,7 @@ from labctl.recipe.steps.repeat import Repeat
 from labctl.recipe.steps.stir import Stir
 from labctl.recipe.steps.strip import Strip
 from labctl.recipe.steps.wait_until import WaitUntil
+from labctl.recipe.steps.when import When
 from labctl.rules import Interlock
 from labctl.source import Document
 
@@ -48,7 +49,7 @@ STEPS: Mapping[str, type[Step]] = {
     step.verb: step
     for step in (
         Charge, Stir, LeakTest, Strip, Degas, Backfill, Reference, Baseline, Prime, Inject, Ramp,
-        Hold, HfTreat, WaitUntil, Quench, Aliquot, Flush, Confirm, Ask, Repeat, If, Log,
+        Hold, HfTreat, WaitUntil, Quench, Aliquot, Flush, Confirm, Ask, Repeat, If, When, Log,
     )
 }  # fmt: skip
 

@@ -10,13 +10,23 @@ from labctl.bench import Bench, Estimate, Resume, Scene
 from labctl.chemistry.flask import Flask
 from labctl.chemistry.heating import cooling_s
 from labctl.errors import StepFailedError
-from labctl.fields import Rate, Temperature
+from labctl.fields import Rate, Strict, Temperature
 from labctl.recipe.steps.base import Step
 from labctl.units import show
 
 
+class Exposure(Strict):
+    """What is told of a reaction that the quench ends: the time from a step to a temperature."""
+
+    since: str
+    above: Temperature
+
+
 class Quench(Step):
-    """Quench to a temperature; a rate below `at_least` down to `down_to` is a deviation."""
+    """Quench to a temperature; a rate below `at_least` down to `down_to` is a deviation.
+
+    `exposure` tells how long after `since` the quench began, and when the flask fell to `above`.
+    """
 
     verb: ClassVar[str] = "quench"
     uses: ClassVar[tuple[str, ...]] = ("heater",)
@@ -27,6 +37,7 @@ class Quench(Step):
     at_least: Rate = 0.0
     down_to: Temperature | None = None
     water_bath: Literal["never"] = "never"
+    exposure: Exposure | None = None
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """The flask is cold."""
@@ -60,6 +71,7 @@ class Quench(Step):
             await bench.off()
             for role in self.by:
                 await bench.switch(role, on=role != "jack")
+            await self._expose(bench, start_s, timeout_s)
             down_to = self.down_to
             if down_to is not None and start_c is not None and start_c > down_to:
                 await self._below(bench, down_to, timeout_s)
@@ -68,6 +80,21 @@ class Quench(Step):
         if "fan" in self.by:
             await bench.switch("fan", on=False)
         bench.landed()
+
+    async def _expose(self, bench: Bench, start_s: float, timeout_s: float) -> None:
+        if self.exposure is None:
+            return
+        since_s = bench.since_s(self.exposure.since)
+        await self._below(bench, self.exposure.above, timeout_s)
+        began_s, over_s = start_s - since_s, bench.elapsed_s() - since_s
+        limit = show(self.exposure.above, "temperature")
+        bench.note(
+            "exposure",
+            f"quench began {began_s:.1f} s after {self.exposure.since}; "
+            f"the flask fell to {limit} at {over_s:.1f} s",
+            began_s=began_s,
+            exposed_s=over_s,
+        )
 
     async def _below(self, bench: Bench, limit_c: float, timeout_s: float) -> None:
         def cold() -> bool:

@@ -147,7 +147,11 @@ def test_dose_volumes_of_the_paper():
 
 
 def test_a_solid_is_weighed_and_comes_alone():
-    assert contents_of_amount(parse_composition("selenium"), 24.7) == {"selenium": 24.7}
+    selenium = parse_composition("selenium")
+    assert contents_of_amount(selenium, 24.7) == {"selenium": 24.7}
+    room_ml = volume_for_ml(selenium, 24.7)
+    assert room_ml * 4.81 == pytest.approx(24.7e-3 * 78.97), "density times room is mass"
+    assert contents_of(selenium, room_ml) == {"selenium": pytest.approx(24.7)}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +163,7 @@ def test_a_solid_is_weighed_and_comes_alone():
         (HF, 27.7),
         (SULFIDE, 2.4),
         (parse_composition("squalane"), 1.0),
-        (parse_composition("selenium"), None),
+        (parse_composition("selenium"), 1.0),
     ],
 )
 def test_refuses_concentrations_that_cannot_be(composition, stated):

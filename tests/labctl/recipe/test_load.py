@@ -281,3 +281,47 @@ def test_a_mistake_deep_inside_a_repeat_is_found():
 def test_a_step_may_only_look_back():
     text = broken("since: zn1.end", "since: zn2.end")
     assert only(text).rule == "names.unknown_step"
+
+
+WHEN = FEEDS.replace(
+    "choose:\n", "choose:\n  hf: {one_of: [none, light, treated], default: none}\n"
+).replace(
+    "  feed:\n",
+    "  feed:\n"
+    "  - when: {choice: hf, is: [light, treated], steps: [{stir: 300 rpm}, {hold: 5 min}]}\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("hf", "verbs"),
+    [("none", ["repeat", "log"]), ("treated", ["stir", "hold", "repeat", "log"])],
+)
+def test_a_when_keeps_or_drops_its_steps_before_anything_is_planned(hf, verbs):
+    feed = load(WHEN, hf=hf).stages[1]
+    assert [step.verb for step in feed.steps] == verbs
+    ids = [step.id for step in flattened(feed.steps)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("choice: hf", "choice: hq", "names.unknown_choice"),
+        ("is: [light, treated]", "is: teated", "choices.no_row"),
+        ("choice: hf", "choice: target", "choices.no_row"),
+        ("stir: 300 rpm", "stir: 300", "units.bare_number"),
+    ],
+)
+def test_a_when_that_can_never_be_meant_is_refused_where_it_stands(old, new, rule):
+    (finding,) = findings(broken(old, new, WHEN))
+    assert finding.rule == rule
+    assert finding.line == WHEN[: WHEN.index("- when")].count("\n") + 1
+
+
+def test_a_solid_is_charged_by_amount_and_never_by_volume():
+    text = FEEDS.replace("  P:  {is", "  SE: {is: selenium}\n  P:  {is")
+    by_amount = "  feed:\n  - charge: {reagent: SE, amount: 1 mmol, by: hand}\n"
+    solid = text.replace("  feed:\n", by_amount)
+    assert load(solid).stages[1].steps[0].verb == "charge"
+    (finding,) = findings(broken("SE, amount: 1 mmol", "SE, volume: 1 mL", solid))
+    assert finding.rule == "dose.solid"
