@@ -114,7 +114,8 @@ class Maker:
         usable = [
             verb
             for verb in verbs
-            if not (verb == "hf_treat" and "HF" not in self.reagents)
+            if verb != "when"  # goes by a choice, and is gone before there is a plan
+            and not (verb == "hf_treat" and "HF" not in self.reagents)
             and not (verb in {"repeat", "if"} and depth > 1)
         ]
         count = int(self.rng.integers(1, most + 1))

@@ -81,12 +81,13 @@ def materials(plan: Plan) -> list[Material]:
     for planned in plan.steps:
         for reagent, amount, volume in _parts(planned.step):
             load = plan.scene.loads[reagent]
-            doses[reagent] += _volume_ml(plan.scene, load, amount, volume) / load.fraction
+            given_ml = _volume_ml(plan.scene, load, amount, volume) / load.fraction
+            doses[reagent] += planned.times * given_ml
         if isinstance(planned.step, Prime):
             for reagent in planned.step.reagents:
                 load = plan.scene.loads[reagent]
                 if load.pump:
-                    priming[reagent] += SPARE * load.dead_ml + load.hold_up_ml
+                    priming[reagent] += planned.times * (SPARE * load.dead_ml + load.hold_up_ml)
     return [_material(plan, name, doses[name], priming[name]) for name in plan.scene.loads]
 
 

@@ -64,8 +64,8 @@ def template(recipe: Recipe, rig: LoadedRig, like: Batch | None, today: dt.date)
     )
     planned = plan(recipe, rig, LoadedBatch(sheet, compose("labctl: batch/1", "<draft>")))
     rows = [_row(row, recipe, rig, like) for row in materials(planned)]
-    lines = [*_head(recipe, rig, vessel, like, today), "loads:"]
     loads = [line for row in rows for line in _load(row)]
+    lines = [*_head(recipe, rig, vessel, like, today), "loads:" if loads else "loads: {}"]
     return "\n".join([*lines, *loads, *_accept(like), ""])
 
 

@@ -88,7 +88,7 @@ class _Builder:
         step = self._step(node, place, name)
         if not isinstance(step, When):
             built.append(step)
-        elif self._chosen(step) in step.is_:
+        elif self._chosen(step) in step.values:
             built += step.steps
 
     def _chosen(self, step: When) -> str:
@@ -103,7 +103,9 @@ class _Builder:
             raise FindingsError([mark.finding("names.unknown_choice", message)])
         row = self.document.at(("choose", step.choice))
         allowed = row.get("one_of") if isinstance(row, dict) else None
-        never = sorted(set(step.is_) - set(allowed)) if isinstance(allowed, list) else step.is_
+        never = (
+            sorted(set(step.values) - set(allowed)) if isinstance(allowed, list) else step.values
+        )
         if never:
             of = (
                 f"one of {', '.join(map(str, allowed))}" if isinstance(allowed, list) else "no list"

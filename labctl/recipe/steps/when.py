@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from labctl.bench import Bench, Estimate, Resume, Scene
 from labctl.chemistry.flask import Flask
@@ -22,13 +22,13 @@ class When(Step):
     resume: ClassVar[Resume] = Resume.ASK
 
     choice: Name
-    is_: tuple[str, ...] = Field(alias="is", min_length=1)
+    is_: str | tuple[str, ...] = Field(alias="is", min_length=1)
     steps: tuple[Step, ...] = Field(min_length=1)
 
-    @field_validator("is_", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values that keep the steps."""
+        return (self.is_,) if isinstance(self.is_, str) else self.is_
 
     def children(self) -> tuple[Step, ...]:
         """The steps kept or dropped."""
@@ -53,4 +53,4 @@ class When(Step):
 
     def summary(self) -> str:
         """Say for which values."""
-        return f"when {self.choice} is {' or '.join(self.is_)}"
+        return f"when {self.choice} is {' or '.join(self.values)}"
