@@ -149,6 +149,11 @@ def _held(composition: Composition, mol_l: float | None, quantity: str) -> dict[
     dimension = dimension_of(quantity)
     what = f"the quantity of {composition.substance.name}"
     if dimension == "volume":
+        if composition.substance.state == "solid" and composition.solvent is None:
+            name = composition.substance.name
+            raise UsageError(
+                f"{what}: {name} is a solid; it is weighed, so give an amount or a mass"
+            )
         return contents_of(composition, positive(quantity, "volume", what), mol_l)
     if dimension == "mass":
         mass_g = positive(quantity, "mass", what)

@@ -46,6 +46,7 @@ vessel: flask50
 loads:
   SQ: {lot: a, by: hand}
   S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
+accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2025-11-03}}
 """
 
 

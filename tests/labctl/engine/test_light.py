@@ -38,6 +38,7 @@ vessel: flask50
 loads:
   SQ: {lot: a, by: hand}
   NC: {lot: b, by: hand, concentration: 44 uM}
+accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2025-11-03}}
 """
 BASELINE = "  - baseline: {of: [peak, pl], as: before, for: 5 min}\n"
 SHUTTER_UNIT, SHUTTER_COIL = 11, 2

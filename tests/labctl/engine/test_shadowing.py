@@ -36,6 +36,7 @@ vessel: flask50
 loads:
   SQ: {lot: a, by: hand}
   S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
+accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2025-11-03}}
 """
 
 
@@ -51,7 +52,9 @@ def planned(tmp_path_factory):
         own = folder / f"rig{watts}.yaml"
         own.write_text(rig.replace("mantle: 80 W", f"mantle: {watts} W"), encoding="utf-8")
         sheet = folder / "sheet.yaml"
-        text = SHEET.replace("T-1", sample).replace("golden: T-0", f"golden: {golden}")
+        text = SHEET.replace("T-1", sample).replace(
+            "golden: T-0\n", golden and f"golden: {golden}\n"
+        )
         sheet.write_text(text, encoding="utf-8")
         return prepare(Request(recipe, own, sheet))[0]
 
@@ -128,7 +131,7 @@ def test_the_last_good_batch_is_the_newest_complete_run_of_its_sample(planned, t
     at_s, at_c = next((t - start_s, v) for t, v in zip(times, values, strict=True) if v > 100)
     assert found.steps["up"].flask_c.at(at_s) == pytest.approx(at_c, abs=0.01)
     assert golden_of(planned(golden="T-9"), tmp_path).missing
-    assert golden_of(planned(golden="''"), tmp_path) is None
+    assert golden_of(planned(golden=""), tmp_path) is None
 
 
 def test_a_real_run_is_not_compared_with_a_simulated_batch(planned, tmp_path):
