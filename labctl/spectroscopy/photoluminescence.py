@@ -137,6 +137,12 @@ def is_flat(
     points at least, however long they took) prove it at four sd, by their own scatter and by the
     halves of the series; else False: missing, noisy, constant or senseless data are never flat.
     """
+    # Absurd values make infinities on the way; what comes out of them proves nothing.
+    with np.errstate(all="ignore"):
+        return _is_flat(time_s, area, sigma, part, ahead_s)
+
+
+def _is_flat(time_s: Floats, area: Floats, sigma: Floats, part: float, ahead_s: float) -> bool:
     usable = np.isfinite(time_s) & np.isfinite(area) & np.isfinite(sigma)
     x, y, s = time_s[usable], area[usable], sigma[usable]
     if x.size < FLAT_POINTS or x.size < 0.6 * time_s.size or not bool(np.all(np.diff(x) > 0.0)):
@@ -146,9 +152,7 @@ def is_flat(
     firsts = {int(np.searchsorted(x, x[-1] - span_s)) for span_s in FLAT_SPANS_S}
     fewest = x.size - FLAT_POINTS
     starts = {min(first, fewest) for first in firsts}
-    # Absurd values make infinities on the way; what comes out of them proves nothing.
-    with np.errstate(all="ignore"):
-        return any(_proved(x[k:], y[k:], s[k:], part, ahead_s) for k in starts)
+    return any(_proved(x[k:], y[k:], s[k:], part, ahead_s) for k in starts)
 
 
 def _proved(x: Floats, y: Floats, s: Floats, part: float, ahead_s: float) -> bool:

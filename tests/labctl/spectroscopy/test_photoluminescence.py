@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -196,6 +196,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True, width=64)
 @given(
     st.integers(0, 40).flatmap(lambda n: st.tuples(*[arrays(np.float64, n, elements=numbers)] * 3))
 )
+@example((np.array([1.8e308, *[-1e308] * 9]), np.zeros(10), np.zeros(10)))
 def test_no_input_raises(columns):
     assert is_flat(*columns) in {True, False}
 
