@@ -4,9 +4,6 @@ Few examples here; `python -m benchmarks.recipe_fuzz --cases 10000` draws many.
 """
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from benchmarks.recipe_fuzz import case, outcome
 from benchmarks.recipe_making import DAMAGE
 
@@ -17,10 +14,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@settings(max_examples=15)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_no_recipe_is_taken_wrongly(damage, seed, folder):
-    assert outcome(*case(seed, damage, folder)).broken == ""
+def test_no_recipe_is_taken_wrongly(damage, folder):
+    broken = {seed: outcome(*case(seed, damage, folder)).broken for seed in range(60)}
+    assert {seed: why for seed, why in broken.items() if why} == {}
 
 
 def test_recipes_as_made_are_planned_and_some_are_safe(folder):
