@@ -44,7 +44,7 @@ from labctl.rig.model import LoadedRig
 _LONGEST_S = 1000 * 31 * 86400.0  # a thousand rounds, the most a repeat may have, of 31 days
 _TOLERANCE_ML = 1e-6
 _FLASK_ML = 50.0
-_GUARDED = {"limits.duration", "doses.not_enough", "doses.beyond_syringe"}
+_GUARDED = {"limits.duration", "limits.heater", "doses.not_enough", "doses.beyond_syringe"}
 _DENSITY = 2e-4  # a saturated stock is reckoned neat, within what its concentration is stated to
 
 Ledger = dict[str, float]  # mL at 25 °C by substance

@@ -4,6 +4,7 @@ Few examples here; `python -m benchmarks.recipe_fuzz --cases 10000` draws many.
 """
 
 import pytest
+
 from benchmarks.recipe_fuzz import case, outcome
 from benchmarks.recipe_making import DAMAGE
 
