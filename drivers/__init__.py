@@ -42,5 +42,6 @@ CATALOG: dict[str, Listing] = {
         "CVC 3000",
         ("rough",),
         "19200 8N1",
+        gap_ms=100,
     ),
 }

@@ -21,13 +21,18 @@ Gate = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One row of a CATALOG: where the class is, and what it is to a person and to the rig file."""
+    """One row of a CATALOG: where the class is, and what it is to a person and to the rig file.
+
+    `line` is how its port is set as it leaves the factory, `gap_ms` the least time between two
+    commands.
+    """
 
     target: str
     maker: str = ""
     model: str = ""
     roles: tuple[str, ...] = ()
     line: str = "9600 8N1"
+    gap_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

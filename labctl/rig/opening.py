@@ -18,7 +18,7 @@ from labctl.capabilities import (
     VacuumPump,
 )
 from labctl.clock import Clock
-from labctl.registry import load
+from labctl.registry import listing, load
 from labctl.rig.by_hand import HandBoard, HandStirrer, HandVacuum
 from labctl.rig.devices import PersonEntry, RelayEntry
 from labctl.rig.model import LoadedRig, PortEntry
@@ -28,7 +28,6 @@ from labctl.transport import Port, Wire
 WireMaker = Callable[[str, PortEntry], Wire]
 
 RS485_GAP_NS = 20_000_000
-COMMAND_GAP_NS = {"vacuubrand_cvc3000": 100_000_000}
 SWITCH_THINGS = {"fine": "fine_pump"}
 
 
@@ -142,5 +141,5 @@ class OpenRig:
 
 def _gap_ns(rig: LoadedRig, port: str, entry: PortEntry) -> int:
     kinds = [device.kind for device in rig.model.devices.values() if device.port == port]
-    gap_ns = max((COMMAND_GAP_NS.get(kind, 0) for kind in kinds), default=0)
+    gap_ns = max((listing("drivers", kind).gap_ms * 1_000_000 for kind in kinds), default=0)
     return max(gap_ns, RS485_GAP_NS if entry.mode == "RS-485" else 0)
