@@ -62,6 +62,12 @@ class Document:
         key, value, _ = self._reach(place)
         return _mark(self.file, key or value)
 
+    def span(self, place: Place) -> tuple[int, int]:
+        """Return where the value at a place begins and ends in the text, trailing space apart."""
+        node = self._reach(place)[1]
+        start, end = node.start_mark.index, node.end_mark.index
+        return start, start + len(self.text[start:end].rstrip())
+
     def has(self, place: Place) -> bool:
         """Say whether something stands at a place."""
         return self._reach(place)[2]

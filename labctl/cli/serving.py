@@ -19,7 +19,8 @@ from labctl.clock import WallClock
 from labctl.errors import ExitCode, UsageError
 from labctl.registry import build_world, listing, serving
 from labctl.rig.load import load_rig
-from labctl.rig.model import PortEntry
+from labctl.rig.model import LoadedRig, PortEntry
+from labctl.rig.wires import at_endpoints
 from labctl.twin import SimDevice, TwinSpec
 
 
@@ -29,6 +30,21 @@ class Endpoint:
 
     pty: str = ""
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A rig's file to be written again with its ports where they are served, if that was asked."""
+
+    rig: LoadedRig | None = None
+    file: Path | None = None
+
+    def write(self, served: Mapping[str, Endpoint]) -> None:
+        """Write the file."""
+        if self.rig is None or self.file is None:
+            return
+        places = {name: at.pty or at.url.removeprefix("socket://") for name, at in served.items()}
+        self.file.write_text(at_endpoints(self.rig.document, places), encoding="utf-8")
 
 
 class _Served(Protocol):
@@ -49,17 +65,24 @@ def run(command: str, arguments: list[str]) -> int:
     parser.add_argument("--tcp", action="store_true", help="serve every port over TCP")
     parser.add_argument("--pty", action="store_true", help="serve every port on a pty")
     parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
+    parser.add_argument(
+        "--write-rig", type=Path, metavar="FILE", help="write the rig's file with these endpoints"
+    )
     add_format(parser)
     asked = parser.read(arguments)
     if (asked.rig is None) == (asked.kind is None):
         raise UsageError("name either a rig's file or one --kind of instrument")
+    if asked.write_rig is not None and asked.rig is None:
+        raise UsageError("--write-rig needs a rig's file to copy")
     if asked.kind is not None:
         spec, ports = bare_twin(asked.kind, asked.seed)
+        written = _Copy()
     else:
         rig = load_rig(asked.rig)
         spec, ports = rig_twin(rig, asked.seed), rig.model.ports
+        written = _Copy(rig, asked.write_rig)
     ways = {name: _ways(entry, tcp=asked.tcp, pty=asked.pty) for name, entry in ports.items()}
-    asyncio.run(_serve(spec, ports, ways, as_json=asked.format == "json"))
+    asyncio.run(_serve(spec, ports, ways, written, as_json=asked.format == "json"))
     return ExitCode.COMPLETE
 
 
@@ -73,6 +96,7 @@ async def _serve(
     spec: TwinSpec,
     ports: Mapping[str, PortEntry],
     ways: Mapping[str, tuple[str, ...]],
+    copy: _Copy,
     *,
     as_json: bool,
 ) -> None:
@@ -88,6 +112,7 @@ async def _serve(
         served = {
             name: await _endpoint(stack, world.line(name), clock, ways[name]) for name in used
         }
+        copy.write(served)
         print(_told(spec, ports, served, as_json=as_json), flush=True)
         if not as_json:
             print("serving until Ctrl-C", file=sys.stderr)
