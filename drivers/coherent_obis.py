@@ -113,6 +113,10 @@ class CoherentObis:
             await self._set(_HANDSHAKING_ON, Priority.TRIP)
             await self._switch("OFF", Priority.TRIP)
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Switch the light off, twice: the first may only end a line of ours left half said."""
+        return (b"SOUR:AM:STAT OFF\r\n",) * 2
+
     async def _switch(self, state: str, priority: Priority = Priority.COMMAND) -> None:
         await self._set(f"SOUR:AM:STAT {state}", priority)
         seen = await self._query("SOUR:AM:STAT?", priority)

@@ -181,6 +181,15 @@ class Eurotherm3216:
         """
         await self._switch_off(Priority.TRIP)
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Say manual, 0 % output, and the rig's lowest setpoint against a return to automatic."""
+        writes = (
+            (_MANUAL, 1),
+            (_MANUAL_OUTPUT, 0),
+            (_TARGET, round(self._settings.setpoint_low * _TENTHS)),
+        )
+        return tuple(self._writing(address, value) for address, value in writes)
+
     async def _switch_off(self, priority: Priority) -> None:
         await self._write(_MANUAL, 1, priority)
         await self._write(_MANUAL_OUTPUT, 0, priority)
@@ -263,7 +272,7 @@ class Eurotherm3216:
 
     async def _write(self, address: int, value: int, priority: Priority) -> None:
         """Write one register; whether a garbled echo meant yes is for the read-back to say."""
-        question = seal(struct.pack(">BBHh", self._settings.address, _WRITE, address, value))
+        question = self._writing(address, value)
         reply = await self._send(question, priority)
         if answers(question, reply):
             self._refuse_exception(question, reply)
@@ -307,6 +316,9 @@ class Eurotherm3216:
             raise RefusedByDeviceError(
                 self.name, question.hex(" "), "no exception", f"exception {code}"
             )
+
+    def _writing(self, address: int, value: int) -> bytes:
+        return seal(struct.pack(">BBHh", self._settings.address, _WRITE, address, value))
 
     def _reading(self, address: int, count: int = 1) -> bytes:
         return seal(struct.pack(">BBHH", self._settings.address, _READ, address, count))

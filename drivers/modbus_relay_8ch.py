@@ -104,11 +104,15 @@ class ModbusRelay8ch:
             NoReplyError: no reply.
             GarbledError: a reply that is not an echo.
         """
-        question = self._question(_WRITE_COILS, 0, _RELAYS, b"\x01\x00")
+        (question,) = self.last_will()
         reply = await self._send(question, Priority.TRIP)
         if not answers(question, reply) or (len(reply) == 8 and reply[:6] != question[:6]):
             raise GarbledError(self.name, question.hex(" "), "its echo", reply.hex(" "))
         self._refuse_exception(question, reply)
+
+    def last_will(self) -> tuple[bytes, ...]:
+        """Switch all relays off with one frame: every output goes where it rests without power."""
+        return (self._question(_WRITE_COILS, 0, _RELAYS, b"\x01\x00"),)
 
     def _numbered(self, what: str, names: Mapping[str, int]) -> dict[str, int]:
         """Return the bit of each name, counted from 0.

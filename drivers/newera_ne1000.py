@@ -171,6 +171,14 @@ class NewEraNe1000:
         """Stop the plunger ahead of all other questions; raises what `stop` raises."""
         await self._halt(Priority.TRIP)
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Stop the plunger, three times: an alarm that waits is told in place of obeying one.
+
+        Stopping once pauses the dose, twice forgets it. In the framing of the mode agreed on;
+        a pump back from a power cut understands either.
+        """
+        return (self._pump.written("STP"),) * 3
+
     async def dispensed_ml(self) -> float:
         """Read the counter of what was infused since the last reset, in mL.
 
@@ -365,9 +373,7 @@ class _Dialogue:
             GarbledError: the reply is no packet of this pump, or the pump got a damaged one.
             RefusedByDeviceError: the pump reported an alarm, and did nothing else.
         """
-        text = f"{self._address}{command}".encode("ascii")
-        # The mode itself is always agreed on in safe packets: they are understood in both modes.
-        question = seal(text) if self._safe or command.startswith("SAF") else text + b"\r"
+        question = self.written(command)
         reply = await self._port.ask(
             self._name, question, self._frame, timeout_s=_TIMEOUT_S, priority=priority, gate=gate
         )
@@ -381,6 +387,12 @@ class _Dialogue:
         if data == "?COM":
             raise GarbledError(self._name, command, "that it reads the question", "?COM")
         return status, data
+
+    def written(self, command: str) -> bytes:
+        """Write a command to this address as the mode wants it."""
+        text = f"{self._address}{command}".encode("ascii")
+        # The mode itself is always agreed on in safe packets: they are understood in both modes.
+        return seal(text) if self._safe or command.startswith("SAF") else text + b"\r"
 
     async def _hear_out(self, priority: Priority) -> None:
         # The alarm may have come by itself while the question was on its way; then the answer to

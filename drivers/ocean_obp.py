@@ -109,6 +109,10 @@ class OceanObp:
     async def make_safe(self) -> None:
         """Do nothing: a spectrometer only looks; the lamp's shutter is another instrument."""
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Say nothing: a spectrometer only looks, and a detector may stay cold."""
+        return ()
+
     async def set_exposure(self, integration_s: float, averages: int) -> None:
         """Set the integration time in s and how many scans are averaged.
 

@@ -77,6 +77,10 @@ class PfeifferTpg362:
     async def make_safe(self) -> None:
         """Do nothing: a gauge acts on nothing."""
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Say nothing: a gauge acts on nothing."""
+        return ()
+
     def _pressure_mbar(self, number: bytes | None) -> float | None:
         if number is None:
             return None

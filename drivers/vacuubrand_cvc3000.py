@@ -166,6 +166,13 @@ class VacuubrandCvc3000:
         """Stop, before all else that waits on the line; raises like `stop`."""
         await self._stop(Priority.TRIP)
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Take remote control, which a power cut ends, and stop; twice for a line left half said.
+
+        Four commands: whoever sends them keeps to ten a second.
+        """
+        return (b"REMOTE 1\r\n", b"STOP 1\r\n") * 2
+
     async def _stop(self, priority: Priority) -> None:
         try:
             await self._write(b"STOP 1", 1, priority)

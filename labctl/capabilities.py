@@ -72,6 +72,15 @@ class Device(Protocol):
         """Bring the instrument to its safe state, from any state, as often as asked."""
         ...
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Return what a guard may send blind, in order, replies unread, to make it safe.
+
+        Valid from any state reached after `connect`, also after a power cut or with half a
+        question of ours on the line; each frame is one write, and the next follows when the line
+        has had time for a reply. Empty where nothing can be unsafe.
+        """
+        ...
+
 
 class TemperatureController(Device, Protocol):
     """Heats one place to a setpoint; ramps inside the instrument."""

@@ -31,6 +31,10 @@ class _ByHand:
     async def make_safe(self) -> None:
         """A person is asked by the safe-state sequence itself."""
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Say nothing: no bytes reach a person."""
+        return ()
+
 
 class HandStirrer(_ByHand):
     """A stirrer that a person sets."""
