@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from labctl.capabilities import DeviceSettings, Gate, Identity
+from labctl.capabilities import DeviceSettings, Gate, Identity, Switching
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError, UnknownNameError
 from labctl.framing.modbus import answers, exception_code, reply_length, seal
 from labctl.readings import Channel, Kind
@@ -47,6 +47,22 @@ class ModbusRelay8ch:
         self._resting = sum(1 << bit for n, bit in self._outputs.items() if n in settings.rests_on)
         self._coils_question = self._question(_READ_COILS, 0, _RELAYS)
         self._inputs_question = self._question(_READ_INPUTS, 0, _RELAYS)
+
+    @staticmethod
+    def switching(address: int, number: int) -> Switching:
+        """Return the frames that switch output `number` (from 1); the board echoes them.
+
+        Raises:
+            OutOfRangeError: a number that the board does not have.
+        """
+        if not 1 <= number <= _RELAYS:
+            asked = f"for output {number}"
+            raise OutOfRangeError("the contactor", asked, f"1 .. {_RELAYS}", str(number))
+        off, on = (
+            seal(struct.pack(">BBHH", address, _WRITE_COIL, number - 1, value))
+            for value in (0, _ON)
+        )
+        return Switching(off, off, on, on)
 
     async def connect(self) -> Identity:
         """Read all coils, and the inputs if any are named; the board has no identity to read.

@@ -166,11 +166,30 @@ class VacuumPump(Device, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """The frames that switch one output off and on, and the replies that confirm them."""
+
+    off: bytes
+    is_off: bytes
+    on: bytes
+    is_on: bytes
+
+
 class RelayBoard(Device, Protocol):
     """Switches outputs and reads inputs by name; `channels` are all of them, 0 or 1."""
 
     async def switch(self, output: str, on: bool, gate: Gate | None = None) -> None:
         """Switch one output and confirm by read-back of the coil; `gate` is asked at the wire."""
+        ...
+
+
+@runtime_checkable
+class HoldsContactor(Protocol):
+    """A kind of board whose outputs the guard can switch by frames alone."""
+
+    def switching(self, address: int, number: int) -> Switching:
+        """Return the frames that switch output `number` of the board at `address`."""
         ...
 
 

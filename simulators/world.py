@@ -80,6 +80,8 @@ class RigWorld:
             device = self._devices[row.name]
             if isinstance(device, Talker):
                 self._talkers.setdefault(row.port, []).append(device)
+        if any("contactor" in row.touches.values() for row in spec.devices):
+            self._things.put("contactor", 0.0)
         self._clockwork = tuple(device.advance for device in self._devices.values())
         self._person = SimOperator(self)
         self.operator: Operator = self._person

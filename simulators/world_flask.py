@@ -152,7 +152,7 @@ class Flask:
         return {
             "flask_c": thermal.flask_c,
             "mantle_c": thermal.mantle_c,
-            "heater_w": thermal.heater_power_w,
+            "heater_w": thermal.given_w,
             "flask_mbar": vacuum.flask_mbar,
             "line_mbar": vacuum.line_mbar,
             "superheat_mbar_s": vacuum.superheat_mbar_s,

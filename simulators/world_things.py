@@ -17,6 +17,7 @@ from simulators.world_light import Light
 
 _HEAT: Final = {
     "heater": "heater_power_w",
+    "contactor": "contactor_closed",
     "jack": "mantle_up",
     "fan": "fan",
     "flask.T": "probe_1_c",

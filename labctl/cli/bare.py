@@ -13,7 +13,7 @@ from labctl.readings import Channel
 from labctl.registry import listing
 from labctl.rig.devices import PumpEntry
 from labctl.rig.model import LoadedRig, PortEntry, Vessel
-from labctl.rig.twinning import twin_of
+from labctl.rig.twinning import guarded, twin_of
 from labctl.twin import TwinDevice, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
 
 FILLING = "squalane"
@@ -60,7 +60,7 @@ _AROUND: Mapping[str, tuple[DeviceSettings, Mapping[str, str]]] = {
 
 
 def rig_twin(rig: LoadedRig, seed: int) -> TwinSpec:
-    """Return the twin of a rig whose syringes are full of solvent.
+    """Return the twin of a rig whose syringes are full of solvent, its guard's contactor open.
 
     Raises:
         FindingsError: the rig has no vessel that can be heated.
@@ -70,7 +70,7 @@ def rig_twin(rig: LoadedRig, seed: int) -> TwinSpec:
     }
     loads = [_full(name, entry) for name, entry in pumps.items()]
     reagents = dict.fromkeys(pumps, FILLING)
-    return twin_of(rig, _flask(rig), loads, reagents, seed=seed)
+    return guarded(twin_of(rig, _flask(rig), loads, reagents, seed=seed), rig)
 
 
 def bare_twin(kind: str, seed: int) -> tuple[TwinSpec, Mapping[str, PortEntry]]:

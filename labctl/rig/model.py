@@ -109,12 +109,15 @@ class HfLimits(Strict):
 
 
 class GuardEntry(Strict):
-    """The guard's own port to the heater's contactor."""
+    """The guard's own port, and the output on it that holds the heater's contactor."""
 
     port: Name
     cuts: str
     heartbeat: Duration
     flask_T_age: Duration
+    kind: str = "modbus_relay_8ch"
+    unit: int = Field(1, ge=0, le=247)
+    coil: int = Field(1, ge=1)
 
 
 class Rig(Strict):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import singledispatch
 
 from labctl.bench import Loaded
+from labctl.capabilities import DeviceSettings
 from labctl.rig.devices import (
     Entry,
     GaugeEntry,
@@ -63,6 +65,16 @@ def twin_of(
         path_mm=path_mm or path_mm_of(rig),
         faults=faults,
     )
+
+
+def guarded(spec: TwinSpec, rig: LoadedRig) -> TwinSpec:
+    """Add the contactor on the guard's port, which holds the heater off until it is closed."""
+    guard = rig.model.guard
+    if guard is None:
+        return spec
+    settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
+    board = TwinDevice("guard", guard.kind, guard.port, settings, {"contactor": "contactor"})
+    return replace(spec, devices=(*spec.devices, board))
 
 
 def touches_of(entry: Entry, name: str, rig: LoadedRig) -> dict[str, str]:

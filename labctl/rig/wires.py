@@ -36,15 +36,19 @@ def hardware_wires(
         if entry.visa:
             return VisaWire(name, entry.visa, clock)
         settings = line_settings(rig, name, entry)
-        path = entry.path or _plugged_in(name, entry.usb, numbers())
+        path = entry.path or adapter_path(name, entry.usb, numbers())
         return SerialWire(name, path, settings, clock)
 
     return make
 
 
-def line_settings(rig: LoadedRig, name: str, entry: PortEntry) -> LineSettings:
-    """Return how a serial line is set: as the rig file says, else as its instruments are made."""
-    kinds = [device.kind for device in rig.model.devices.values() if device.port == name]
+def line_settings(rig: LoadedRig, name: str, entry: PortEntry, kind: str = "") -> LineSettings:
+    """Return how a serial line is set: as the rig file says, else as its instruments are made.
+
+    `kind` is that of an instrument which is not among the rig's devices: the guard's contactor.
+    """
+    kinds = [kind] if kind else []
+    kinds += [device.kind for device in rig.model.devices.values() if device.port == name]
     factory = [listing("drivers", kind).line for kind in kinds]
     bauds = [int(line.partition(" ")[0]) for line in factory if line[:1].isdigit()]
     forms = [line.partition(" ")[2] for line in factory if line[:1].isdigit()]
@@ -70,7 +74,7 @@ def at_endpoints(document: Document, endpoints: Mapping[str, str]) -> str:
     return text
 
 
-def _plugged_in(name: str, usb: str, found: Mapping[str, str]) -> str:
+def adapter_path(name: str, usb: str, found: Mapping[str, str]) -> str:
     """Return the path of the adapter with a USB serial number.
 
     Raises:

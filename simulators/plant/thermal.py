@@ -66,6 +66,7 @@ class ThermalPlant:
         "_transition",
         "contact_1",
         "contact_2",
+        "contactor_closed",
         "evaporation_w",
         "fan",
         "liquid_j_k",
@@ -78,6 +79,7 @@ class ThermalPlant:
         self.parameters = parameters
         self.liquid_j_k = liquid_j_k
         self.mantle_up = True
+        self.contactor_closed = True
         self.fan = False
         self.evaporation_w = 0.0
         self.contact_1 = 1.0
@@ -126,6 +128,11 @@ class ThermalPlant:
             raise UsageError(message)
         self._heater_w = power_w
 
+    @property
+    def given_w(self) -> float:
+        """The power that reaches the mantle, W: none while the contactor is open."""
+        return self._heater_w if self.contactor_closed else 0.0
+
     def settle_at(self, temperature_c: float) -> None:
         """Put mantle, flask and probes at one temperature, °C: a fresh start."""
         self._mantle_k = self._flask_k = temperature_c - self.parameters.ambient_c
@@ -173,7 +180,7 @@ class ThermalPlant:
         (mm, mf, fm, ff, mp, mq, fp, fq, d1, m1, f1, p1, q1, d2, m2, f2, p2, q2, ambient4,
          offset_k) = self._transition
         # fmt: on
-        mantle, flask, power = self._mantle_k, self._flask_k, self._heater_w
+        mantle, flask, power = self._mantle_k, self._flask_k, self.given_w
         square = (flask + offset_k) ** 2
         loss = parameters.radiation_w_k4 * (square * square - ambient4) + self.evaporation_w
         self._mantle_k = mm * mantle + mf * flask + mp * power - mq * loss
