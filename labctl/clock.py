@@ -130,6 +130,11 @@ def today() -> dt.date:
     return dt.datetime.now().astimezone().date()
 
 
+def local_now() -> dt.datetime:
+    """Return the machine's local time, to the second, without a zone as on a batch sheet."""
+    return dt.datetime.now().astimezone().replace(tzinfo=None, microsecond=0)
+
+
 def utc_now() -> str:
     """Return the machine's UTC as ISO 8601, for anchors in the record."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
@@ -138,6 +143,11 @@ def utc_now() -> str:
 def wall_s() -> float:
     """Return monotonic wall seconds, to say how long something took."""
     return time.perf_counter()
+
+
+def pause_s(duration_s: float) -> None:
+    """Let wall time pass; for a terminal that waits for another process, never for a run."""
+    time.sleep(duration_s)
 
 
 def cpu_s() -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.check import check
@@ -11,19 +12,25 @@ from labctl.errors import Finding, FindingsError, RefusedError, Severity
 from labctl.plan import Plan, plan
 from labctl.recipe.load import load_recipe
 from labctl.registry import bundled_rig
-from labctl.rig.batch import load_batch
+from labctl.rig.batch import LoadedBatch, load_batch
 from labctl.rig.load import load_rig
 from labctl.source import Mark
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for: the recipe with its choices, on which rig, with which batch sheet."""
+    """What is asked for: the recipe with its choices, on which rig, with which batch sheet.
+
+    `now`, `operator` and `sample` replace what the sheet says, where they are given.
+    """
 
     recipe: Path
     rig: Path | None = None
     batch: Path | None = None
     settings: Mapping[str, str] | None = None
+    now: dt.datetime | None = None
+    operator: str = ""
+    sample: str = ""
 
 
 def prepare(request: Request) -> tuple[Plan, list[Finding]]:
@@ -35,12 +42,18 @@ def prepare(request: Request) -> tuple[Plan, list[Finding]]:
     """
     recipe = load_recipe(request.recipe, request.settings)
     rig = load_rig(request.rig or bundled_rig())
-    batch = load_batch(request.batch or _beside(request.recipe))
+    batch = _today(load_batch(request.batch or _beside(request.recipe)), request)
     planned = plan(recipe, rig, batch)
     findings = check(planned)
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise FindingsError(findings)
     return planned, findings
+
+
+def _today(batch: LoadedBatch, request: Request) -> LoadedBatch:
+    given = {"date": request.now, "operator": request.operator, "sample": request.sample}
+    known = {name: value for name, value in given.items() if value}
+    return replace(batch, model=batch.model.model_copy(update=known)) if known else batch
 
 
 def rows(findings: list[Finding] | tuple[Finding, ...]) -> list[dict[str, str | int]]:

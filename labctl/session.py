@@ -16,6 +16,7 @@ from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
+from labctl.engine.guarding import Guarding
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
@@ -123,10 +124,14 @@ async def conduct(
     expected: Sequence[Expected] = (),
     world: World | None = None,
     started_s: float = 0.0,
+    guarding: Guarding | None = None,
+    attend: Callable[[Executor], None] | None = None,
 ) -> tuple[str, str, bool]:
     """Conduct a run on an opened rig, in virtual or real time.
 
-    Returns the outcome, the cause of an early end, and whether the operator interrupted it.
+    `watch` is given the run before it starts, `attend` who executes it; `guarding` permits heat on
+    hardware. Returns the outcome, the cause of an early end, and whether the operator interrupted
+    it.
     """
     bus = Bus()
     machine = RunMachine(lambda state, _: record.state(state.value))
@@ -142,11 +147,13 @@ async def conduct(
         elapsed,
         world is not None,
         planned.scene.ambient_mbar,
-        Heat(rig.heater),
+        Heat(rig.heater, None if guarding is None else guarding.permit),
         expected,
     )
-    executor = Executor(Parts(run))
+    executor = Executor(Parts(run), guarding)
     inbox.receiver(lambda message: _received(executor, message))
+    if attend is not None:
+        attend(executor)
     if watch is not None:
         watch(run)
     outcome = "faulted"
@@ -218,7 +225,13 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
     return make
 
 
-def meta_of(planned: Plan, seed: int, run_id: str, *, simulated: bool = True) -> RunMeta:
+def meta_of(
+    planned: Plan,
+    seed: int,
+    run_id: str,
+    *,
+    simulated: bool = True,
+) -> RunMeta:
     """Return what is known of a run before it starts."""
     batch, recipe = planned.batch.model, planned.recipe
     lots = tuple(

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 from labctl.bench import Bench, Question
 from labctl.engine.bench import EngineBench
 from labctl.engine.freezing import Freezing
+from labctl.engine.guarding import Guarding
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
@@ -28,9 +29,10 @@ T = TypeVar("T")
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, guarding: Guarding | None = None) -> None:
         self.parts = parts
         self.interrupted = False
+        self._guarding = guarding
         self._run = parts.run
         self._bench: EngineBench | None = None
         self._task: asyncio.Task[object] | None = None
@@ -46,6 +48,8 @@ class Executor:
         run.machine.fire(Trigger.START)
         try:
             await self._abandonable(run.rig.connect(), "connect")
+            if self._guarding is not None:
+                await self._abandonable(self._guarding.start(self.parts.beat), "guard")
             self.parts.declare()
             self._begin(self.parts.polling())
             self._bench = await self._abandonable(self.parts.start(self._nested), "start")
@@ -63,6 +67,8 @@ class Executor:
             raise
         finally:
             await self._end_background()
+            if self._guarding is not None:
+                await self._guarding.end()
         return "complete_with_deviations" if run.deviations else "complete"
 
     def interrupt(self) -> None:

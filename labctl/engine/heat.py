@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from labctl.capabilities import TemperatureController
+
+Permit = Callable[[], Awaitable[None]]
+"""Returns when heat may be given, and raises where it may not (a live guard, on hardware)."""
 
 
 class Heat:
     """Ramps, freezes and resumes; the instrument itself makes the ramp."""
 
-    def __init__(self, controller: TemperatureController) -> None:
+    def __init__(self, controller: TemperatureController, permit: Permit | None = None) -> None:
         self._controller = controller
+        self._permit = permit
         self._asked: tuple[float, float] | None = None
 
+    @property
+    def on(self) -> bool:
+        """Whether heat was asked for and not switched off since."""
+        return self._asked is not None
+
     async def ramp(self, setpoint_c: float, rate_k_min: float) -> None:
-        """Go to a setpoint in °C at a rate in K/min; 0 K/min means as fast as it can."""
+        """Go to a setpoint in °C at a rate in K/min; 0 K/min means as fast as it can.
+
+        Raises:
+            StepFailedError: heat is not permitted.
+        """
+        if self._permit is not None:
+            await self._permit()
         await self._controller.ramp(setpoint_c, rate_k_min)
         self._asked = (setpoint_c, rate_k_min)
 
@@ -25,7 +42,7 @@ class Heat:
     async def resume(self) -> None:
         """Go on to what was asked before the freeze."""
         if self._asked is not None:
-            await self._controller.ramp(*self._asked)
+            await self.ramp(*self._asked)
 
     async def off(self) -> None:
         """Switch the output off; there is nothing to resume."""

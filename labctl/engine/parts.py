@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from labctl.capabilities import quality_of
+from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
 from labctl.engine.doses import IDLE_POLL_S, Doses
 from labctl.engine.interlocks import Interlocks, Rule
@@ -55,6 +57,7 @@ class Parts:
         self.doses = Doses(run, self.people, self.interlocks, self.poller)
         self._alarms: dict[str, int] = {}
         self._sinks: dict[str, _Sink] = {}
+        self._good_ns: int | None = None
 
     def polling(self) -> list[tuple[str, Coroutine[object, object, None]]]:
         """Return the polling of all instruments."""
@@ -103,6 +106,15 @@ class Parts:
             ("trap", self.people.watch_trap()),
             ("shadow", self.shadowing.watch(anchors)),
         ]
+
+    def beat(self) -> tuple[str, float, bool]:
+        """Return what a heartbeat says: state, age of the last good flask T in s, heating."""
+        run = self.run
+        age_ns = run.signals.age_ns("flask.T")
+        if age_ns is not None:
+            self._good_ns = run.clock.now_ns() - age_ns
+        age_s = math.inf if self._good_ns is None else (run.clock.now_ns() - self._good_ns) / NS
+        return run.machine.state.value, age_s, run.heat.on
 
     def _by_hand(self, aliases: dict[str, str]) -> None:
         known = set(aliases.values())

@@ -213,7 +213,9 @@ def test_a_freeze_while_a_pump_is_being_told_leaves_it_standing(conducted, late_
     with pytest.MonkeyPatch.context() as patched:
         made = Executor.__init__
         patched.setattr(
-            Executor, "__init__", lambda self, parts: (executors.append(self), made(self, parts))[0]
+            Executor,
+            "__init__",
+            lambda self, *given: (executors.append(self), made(self, *given))[0],
         )
         run = conducted(DOSE, operator=person, watch=watch, during=during)
     (froze_ns,) = frozen

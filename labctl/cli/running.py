@@ -1,0 +1,88 @@
+"""`run`: a recipe on real instruments, conducted by a process of its own while you watch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from labctl.cli import findings as found_text
+from labctl.cli.options import add_format, add_recipe, add_runs, add_settings, options
+from labctl.cli.options import request as request_of
+from labctl.cli.watching import add_operator, ended, follow
+from labctl.clock import local_now, new_run_id
+from labctl.control.client import Client
+from labctl.control.server import FILE_NAME
+from labctl.errors import ExitCode, UsageError
+from labctl.hardware.launch import launch
+from labctl.hardware.order import place
+from labctl.prepare import prepare
+from labctl.record import open_run, summary
+
+AGREE = "yes"
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Check, agree, launch, and follow until it is over or left alone.
+
+    Raises:
+        UsageError: no rig or no batch sheet is named, the rig has no guard, or nobody agreed.
+    """
+    parser = options(command)
+    add_recipe(parser)
+    add_settings(parser)
+    add_operator(parser)
+    parser.add_argument("--sample", default="", metavar="ID", help="instead of the sheet's")
+    parser.add_argument("--yes", action="store_true", help="agree beforehand; for scripts")
+    parser.add_argument("--detach", action="store_true", help="launch, and do not watch")
+    add_runs(parser)
+    add_format(parser)
+    asked = parser.read(arguments)
+    if asked.rig is None or asked.batch is None:
+        raise UsageError("on real instruments name both --rig and today's --batch")
+    request = replace(
+        request_of(asked), now=local_now(), operator=asked.operator, sample=asked.sample
+    )
+    planned, findings = prepare(request)
+    if planned.rig.model.guard is None:
+        raise UsageError("the rig file has no `guard`; nothing is heated on hardware without one")
+    quiet = asked.format == "json"
+    if findings and not quiet:
+        print(found_text.listed(findings), file=sys.stderr)
+    if not asked.yes:
+        _agreed(planned.recipe.head.name, planned.rig.model.name, asked.operator)
+    directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
+    place(directory, request, asked.rig, asked.batch)
+    launch(directory)
+    if asked.detach:
+        print(json.dumps({"run": directory.name, "directory": str(directory)}) if quiet
+              else f"launched {directory.name}; `labctl watch` follows it")  # fmt: skip
+        return ExitCode.COMPLETE
+    if quiet:
+        return _silently(directory)
+    return follow(directory, asked.operator)
+
+
+def _agreed(recipe: str, rig: str, operator: str) -> None:
+    """Have the operator agree in words.
+
+    Raises:
+        UsageError: anything but the word itself was typed.
+    """
+    print(f"{operator} runs {recipe!r} on rig {rig!r}: instruments will be opened and heat given.")
+    print(f"Type `{AGREE}` to begin: ", end="", flush=True)
+    if sys.stdin.readline().strip() != AGREE:
+        raise UsageError("nobody agreed; nothing was touched")
+
+
+def _silently(directory: Path) -> int:
+    """Wait for the end, then print the one JSON object."""
+    if (directory / FILE_NAME).exists():
+        with Client(directory) as client:
+            client.ask("watch")
+            while (message := client.next()) is not None and not message.get("over"):
+                pass
+    with open_run(directory) as found:
+        print(json.dumps(summary(found), ensure_ascii=False))
+    return ended(directory, aloud=False)

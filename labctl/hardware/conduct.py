@@ -1,0 +1,185 @@
+"""Conducts one run on real instruments: `python -m labctl.hardware DIRECTORY`.
+
+A process of its own, beside the guard's. It opens ports only here; it is commanded over its control
+port alone, and any end but completion is the safe state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from labctl.clock import NS, WallClock
+from labctl.control.desk import Desk, Pending
+from labctl.control.server import Control, text_of
+from labctl.engine.executor import Executor
+from labctl.engine.guarding import Guarding
+from labctl.engine.run import Run
+from labctl.errors import ExitCode, LabctlError, UsageError
+from labctl.hardware.order import placed
+from labctl.loop import Inbox
+from labctl.plan import Plan
+from labctl.readings import Event
+from labctl.record import Record
+from labctl.report import write_report
+from labctl.rig.last_will import will_of
+from labctl.rig.opening import OpenRig
+from labctl.rig.wires import hardware_wires
+from labctl.session import conduct, exit_code, meta_of, prepare
+
+GUARD_LOG = "guard.jsonl"
+Json = Mapping[str, object]
+
+
+def main(directory: Path) -> int:
+    """Carry out the order in a run's directory; return what the process ends with."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        planned, _ = prepare(placed(directory))
+        code = asyncio.run(_conducted(planned, directory))
+    except LabctlError as error:
+        sys.stderr.write(f"labctl: {error}\n")
+        return int(error.exit_code)
+    write_report(directory)
+    return int(code)
+
+
+async def _conducted(planned: Plan, directory: Path) -> ExitCode:
+    clock = WallClock()
+    reception = Reception(planned, directory, clock)
+    record = Record.create(
+        directory, meta_of(planned, 0, directory.name, simulated=False), durable=True
+    )
+    await reception.open()
+    try:
+        rig = OpenRig(planned.rig, reception.desk, hardware_wires(planned.rig, clock), clock)
+        guarding = Guarding(
+            lambda: will_of(rig, os.getpid()), directory / GUARD_LOG, clock, reception.abort
+        )
+        outcome, _, interrupted = await conduct(
+            planned,
+            rig,
+            clock,
+            record,
+            Inbox(),
+            reception.watch,
+            guarding=guarding,
+            attend=reception.attend,
+        )
+        return exit_code(outcome, interrupted=interrupted)
+    finally:
+        record.close()
+        await reception.close()
+
+
+class Reception:
+    """Where the outside meets the run: questions, commands, and what is told to watchers."""
+
+    def __init__(self, planned: Plan, directory: Path, clock: WallClock) -> None:
+        self._planned = planned
+        self._clock = clock
+        self._run: Run | None = None
+        self._executor: Executor | None = None
+        self._control = Control(directory, self._handle, self._snapshot)
+        self.desk = Desk(clock, self._control.changed)
+
+    async def open(self) -> None:
+        """Begin to be reachable; SIGTERM is an abort."""
+        await self._control.start()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.abort, "the process was told to end (SIGTERM)")
+
+    async def close(self) -> None:
+        """Be reachable no more."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        await self._control.close()
+
+    def attend(self, executor: Executor) -> None:
+        """Take commands for an executor from now on."""
+        self._executor = executor
+
+    def watch(self, run: Run) -> None:
+        """Tell watchers what happens in a run."""
+        self._run = run
+        run.bus.subscribe(self._told)
+
+    def abort(self, reason: str) -> None:
+        """End the run to the safe state."""
+        if self._executor is not None:
+            self._executor.abort(reason)
+
+    def _told(self, message: object) -> None:
+        if isinstance(message, Event):
+            at = f"{self._clock.local(message.t_ns):%H:%M:%S}"
+            row = {"at": at, "code": message.code, "message": message.message}
+            self._control.tell({"event": {**row, "level": message.level, **self._where()}})
+
+    def _where(self) -> dict[str, str]:
+        run = self._run
+        if run is None:
+            return {"stage": "", "step": "", "state": "idle"}
+        return {"stage": run.stage, "step": run.step_id, "state": run.machine.state.value}
+
+    def _snapshot(self) -> Json:
+        run = self._run
+        progress = None if run is None else run.elapsed.progress
+        return {
+            **self._where(),
+            "recipe": self._planned.recipe.head.name,
+            "elapsed_s": self._clock.now_ns() / NS,
+            "waits_for": "" if progress is None else progress.waits_for,
+            "flask_c": None if run is None else run.signals.value("flask.T"),
+            "deviations": [] if run is None else list(run.deviations),
+            "questions": [_question(pending) for pending in self.desk.pending],
+        }
+
+    def _handle(self, asked: Json) -> Json:
+        try:
+            actor, verb = text_of(asked, "actor") or "operator", text_of(asked, "verb")
+            reason = self._obey(verb, asked, actor)
+        except UsageError as error:
+            actor, verb, reason = "?", "?", str(error)
+        if self._run is not None:
+            self._run.record.command(
+                self._clock.now_ns(), actor, verb, accepted=not reason, reason=reason
+            )
+        return {"accepted": not reason, "reason": reason}
+
+    def _obey(self, verb: str, asked: Json, actor: str) -> str:
+        """Do what a command says; return why it is refused, or nothing.
+
+        Raises:
+            UsageError: a word of it is of the wrong kind.
+        """
+        if verb == "abort":
+            self.abort(f"aborted by {actor}: {text_of(asked, 'text') or 'no reason given'}")
+            return ""
+        if verb == "answer":
+            number, by = asked.get("question"), asked.get("by")
+            if not isinstance(number, int) or not isinstance(by, list):
+                raise UsageError("an answer needs the question's number and a list of names")
+            return self.desk.answer(number, text_of(asked, "text"), [str(name) for name in by])
+        if verb == "note" and self._run is not None:
+            self._run.event("note", f"{actor}: {text_of(asked, 'text')}")
+            return ""
+        return f"there is no command {verb!r}; known: abort, answer, note, status, watch"
+
+
+def _question(pending: Pending) -> Json:
+    task = pending.task
+    return {
+        "number": pending.number,
+        "kind": task.kind.value,
+        "text": task.text,
+        "items": list(task.items),
+        "choices": list(task.choices),
+        "default": task.default,
+        "dimension": task.dimension,
+        "signatures": task.signatures,
+        "due_s": None if pending.due_ns is None else pending.due_ns / NS,
+    }

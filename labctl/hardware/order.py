@@ -1,0 +1,41 @@
+"""What the terminal hands to the process that conducts a run: copies of all its files.
+
+They lie in the run's directory, so that the recipe that runs is the one that was agreed to, however
+the originals change meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from labctl.clock import local_now
+from labctl.prepare import Request
+
+FILE_NAME: Final = "order.json"
+RECIPE: Final = "recipe.yaml"
+RIG: Final = "rig.yaml"
+SHEET: Final = "sheet.yaml"
+
+
+def place(directory: Path, request: Request, rig: Path, batch: Path) -> None:
+    """Write an order into a run's directory, which is made."""
+    directory.mkdir(parents=True)
+    for source, name in ((request.recipe, RECIPE), (rig, RIG), (batch, SHEET)):
+        (directory / name).write_bytes(source.read_bytes())
+    words = {
+        "name": request.recipe.name,
+        "settings": dict(request.settings or {}),
+        "operator": request.operator,
+        "sample": request.sample,
+    }
+    (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def placed(directory: Path) -> Request:
+    """Read an order back; it is to be carried out now."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
+    return replace(request, now=local_now(), operator=words["operator"], sample=words["sample"])
