@@ -274,6 +274,10 @@ class Bench(Protocol):
         """Return how far the flask fell since the last injection began, in K."""
         ...
 
+    def extra_s(self) -> float:
+        """Return what people have added to the present wait, in s."""
+        ...
+
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""
         ...

@@ -13,6 +13,7 @@ from pathlib import Path
 from labctl.bus import Bus
 from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
+from labctl.engine.commands import Command, Commands
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
@@ -53,6 +54,7 @@ __all__ = [
 
 SHADOW_SEED = 0
 Watcher = Callable[[Run], None]
+Attend = Callable[[Executor, Commands], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ async def conduct(
     world: World | None = None,
     started_s: float = 0.0,
     guarding: Guarding | None = None,
-    attend: Callable[[Executor], None] | None = None,
+    attend: Attend | None = None,
 ) -> tuple[str, str, bool]:
     """Conduct a run on an opened rig, in virtual or real time.
 
@@ -151,9 +153,10 @@ async def conduct(
         expected,
     )
     executor = Executor(Parts(run), guarding)
-    inbox.receiver(lambda message: _received(executor, message))
+    commands = Commands(executor)
+    inbox.receiver(lambda message: _received(executor, commands, message))
     if attend is not None:
-        attend(executor)
+        attend(executor, commands)
     if watch is not None:
         watch(run)
     outcome = "faulted"
@@ -276,6 +279,8 @@ def exit_code(outcome: str, *, interrupted: bool) -> ExitCode:
     return codes.get(outcome, ExitCode.SAFE)
 
 
-def _received(executor: Executor, message: object) -> None:
+def _received(executor: Executor, commands: Commands, message: object) -> None:
     if isinstance(message, Interrupt):
         executor.interrupt()
+    elif isinstance(message, Command):
+        commands.obey(message)

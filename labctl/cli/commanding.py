@@ -9,7 +9,10 @@ from labctl.cli.watching import add_operator, asked, live_run
 from labctl.control.client import Client
 from labctl.errors import ExitCode, UsageError
 
-VERBS = ("status", "abort", "answer", "note")
+VERBS = (
+    "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "answer", "note",
+    "abort",
+)  # fmt: skip
 
 
 def run(command: str, arguments: list[str]) -> int:

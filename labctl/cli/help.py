@@ -10,7 +10,7 @@ COMMANDS: dict[str, Row] = {
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
     "run": ("running", "RECIPE", "on real instruments, guarded, detached from this terminal"),
     "watch": ("watching", "RUN", "follow the live run and answer its questions"),
-    "ctl": ("commanding", "VERB", "one command to the live run: status, abort, answer, note"),
+    "ctl": ("commanding", "VERB", "one command to the live run: freeze, park, resume, abort, …"),
     "show": ("history", "RUN", "how a run went: a run id, its beginning, or `last`"),
     "runs": ("history", "", "the runs so far"),
     "report": ("history", "RUN", "write the report of a run, one HTML file"),

@@ -20,12 +20,21 @@ from labctl.record import find_run, open_run, summary
 
 Json = Mapping[str, object]
 QUIET = frozenset({"aliquot", "baseline.sample", "step.ended"})
+COMMANDS = frozenset(
+    {"pause", "freeze", "park", "resume", "skip", "retry", "extend", "note", "abort"}
+)
 LEAVE = """
 left the run alone: it goes on. `labctl watch` comes back, `labctl ctl abort` ends it"""
 HELP = """\
 type an answer to the question shown, or:
   NUMBER ANSWER   answer a question by its number
   sign NAME NAME  sign what is to be confirmed
+  pause           hold when the running step is done
+  freeze          hold now: temperature kept, doses and clock stopped
+  park            hold under inert gas at the stage's park temperature
+  resume          go on; refused while what stopped the run still stands
+  skip, retry     leave out the running step, or begin it again
+  extend 10 min   let the running wait last longer
   note TEXT       write something into the record
   abort           end the run: heater off, pumps stopped, inert gas
 Ctrl-C leaves; the run goes on"""
@@ -140,7 +149,7 @@ class Watcher:
         """
         with Client(self._directory) as client:
             actor = self._operator
-            if words[0] in {"abort", "note"}:
+            if words[0] in COMMANDS:
                 return client.ask(words[0], actor=actor, text=line[len(words[0]) :].strip())
             number, text, by = self._answer(words, line)
             return client.ask("answer", actor=actor, question=number, text=text, by=by)

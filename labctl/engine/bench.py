@@ -99,6 +99,10 @@ class EngineBench:
         """Return when a condition first held since the preceding step began, if it did."""
         return self.first_true.get(text)
 
+    def extra_s(self) -> float:
+        """Return what people have added to the present wait, in s."""
+        return self._run.elapsed.extra_s()
+
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""
         behind_ns = round((self.elapsed_s() - at_s) * NS)

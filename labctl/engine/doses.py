@@ -80,6 +80,11 @@ class Doses:
             await self._by_pump(request, load, given, missing_ml)
         return given.delivered_ml
 
+    def given(self, step: str) -> dict[str, float]:
+        """Return what the doses of a step have delivered so far, in mL by reagent."""
+        rows = [row for id_, row in self._given.items() if id_.partition("#")[0].startswith(step)]
+        return {row.row.reagent: row.delivered_ml for row in rows}
+
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
 

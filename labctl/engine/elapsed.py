@@ -15,12 +15,16 @@ PHASE_NS = NS * 97 // 100
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a run waits for now, in words; elapsed s when it began and when it should end."""
+    """What a run waits for now, in words; elapsed s when it began and when it should end.
+
+    `extra_s` is what people have added to it.
+    """
 
     waits_for: str
     began_s: float
     ends_s: float | None
     timeout_s: float
+    extra_s: float = 0.0
 
 
 class Elapsed:
@@ -69,6 +73,20 @@ class Elapsed:
         if self.progress is not None:
             self.progress = replace(self.progress, waits_for=waits_for)
 
+    def extra_s(self) -> float:
+        """Return what people have added to the present wait, in s."""
+        return 0.0 if self.progress is None else self.progress.extra_s
+
+    def extend(self, duration_s: float) -> str:
+        """Let the present wait last longer, in s; return why not, or nothing."""
+        progress = self.progress
+        if progress is None or math.isinf(progress.timeout_s):
+            return "nothing that could last longer is waited for"
+        ends_s = None if progress.ends_s is None else progress.ends_s + duration_s
+        extra_s = progress.extra_s + duration_s
+        self.progress = replace(progress, ends_s=ends_s, extra_s=extra_s)
+        return ""
+
     async def wait(
         self,
         waits_for: str,
@@ -89,7 +107,7 @@ class Elapsed:
                 self.ticked()
                 if until():
                     return True
-                left_s = timeout_s - (self.now_s() - began_s)
+                left_s = timeout_s + self.extra_s() - (self.now_s() - began_s)
                 if left_s <= 0:
                     return False
                 await self._tick(left_s)

@@ -12,8 +12,8 @@ from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
 from labctl.engine.bench import EngineBench
-from labctl.engine.freezing import Freezing
 from labctl.engine.guarding import Guarding
+from labctl.engine.holding import Holding
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
@@ -24,6 +24,14 @@ from labctl.recipe.steps.hold import Hold
 from labctl.rules import Interlock
 
 T = TypeVar("T")
+
+
+class RedirectedError(LabctlError):
+    """A person wants the running step skipped, or begun again."""
+
+    def __init__(self, choice: str) -> None:
+        self.choice = choice
+        super().__init__(f"{choice} by a person")
 
 
 class Executor:
@@ -37,10 +45,14 @@ class Executor:
         self._bench: EngineBench | None = None
         self._task: asyncio.Task[object] | None = None
         self._end: LabctlError | None = None
-        self._freezing = Freezing(parts, self._ended_by)
+        self._redirect = ""
+        self._pausing = ""
+        self._step: Step | None = None
+        self.holding = Holding(parts, self._ended_by)
+        self.holding.restarts = self.redirect
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
-        parts.froze = self._freezing.freeze
+        parts.froze = self.holding.freeze
 
     async def execute(self) -> str:
         """Run everything; return the outcome: complete, complete_with_deviations, safe, faulted."""
@@ -84,6 +96,21 @@ class Executor:
         """End the run because an interlock tripped."""
         self._finish_with(TripError(f"interlock {interlock.id} tripped: {message}"))
 
+    @property
+    def step(self) -> Step | None:
+        """The step of the recipe that runs now; None between steps."""
+        return self._step
+
+    def pause(self, actor: str) -> None:
+        """Hold the run when the running step is done."""
+        self._pausing = actor
+
+    def redirect(self, choice: str) -> None:
+        """Abandon the running step, to `skip` it or to `retry` it from its beginning."""
+        if self._step is not None and self._task is not None:
+            self._redirect = choice
+            self._task.cancel()
+
     def _finish_with(self, error: LabctlError) -> None:
         if self._end is None:
             self._end = error
@@ -104,7 +131,15 @@ class Executor:
         for n, item in enumerate(planned):
             following = planned[n + 1] if n + 1 < len(planned) else None
             self._run.stage = item.stage
+            await self._paused()
             await self._with_policy(item, following)
+
+    async def _paused(self) -> None:
+        """Hold between two steps if somebody asked for it."""
+        if self._pausing:
+            actor, self._pausing = self._pausing, ""
+            self.holding.hold("pause", actor)
+        await self._abandonable(self._run.elapsed.gate(), "pause")
 
     def _top(self) -> list[PlannedStep]:
         return [planned for planned in self._run.plan.steps if not planned.parent]
@@ -118,6 +153,10 @@ class Executor:
         while True:
             try:
                 await self._one(planned, following)
+            except RedirectedError as redirected:
+                if redirected.choice == "skip":
+                    return
+                continue
             except (StepFailedError, DeviceError) as error:
                 if await self._asked_after(planned.step, str(error)) == "skip":
                     return
@@ -148,7 +187,11 @@ class Executor:
         condition = watched.condition() if isinstance(watched, Hold) else ""
         if condition:
             self._watch(bench, condition)
-        await self._recorded(planned.step, planned.stage, planned.estimate.duration_s)
+        self._step = planned.step
+        try:
+            await self._recorded(planned.step, planned.stage, planned.estimate.duration_s)
+        finally:
+            self._step = None
 
     def _watch(self, bench: EngineBench, text: str) -> None:
         """Note when a condition first holds, from now on; the following step asks for it."""
@@ -190,6 +233,9 @@ class Executor:
             running = self._when_thawed(step, bench)
             await (running if nested else self._abandonable(running, f"step {step.id}"))
             state = "done"
+        except RedirectedError as redirected:
+            state = "skipped" if redirected.choice == "skip" else state
+            raise
         except (StepFailedError, DeviceError):
             state = "failed"
             raise
@@ -209,6 +255,7 @@ class Executor:
 
         Raises:
             LabctlError: what ended the run meanwhile.
+            RedirectedError: a person wants it skipped or begun again.
         """
         task = asyncio.create_task(coroutine, name=name)
         self._task = task
@@ -225,6 +272,9 @@ class Executor:
             if not task.cancelled():
                 task.exception()
             raise self._end
+        if self._redirect and task.cancelled():
+            choice, self._redirect = self._redirect, ""
+            raise RedirectedError(choice)
         return task.result()
 
     async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
@@ -252,7 +302,7 @@ class Executor:
         self._finish_with(wrapped)
 
     async def _end_background(self) -> None:
-        tasks = [*self._background, *self._freezing.tasks]
+        tasks = [*self._background, *self.holding.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

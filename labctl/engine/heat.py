@@ -44,6 +44,14 @@ class Heat:
         if self._asked is not None:
             await self.ramp(*self._asked)
 
+    async def stay_at(self, setpoint_c: float) -> None:
+        """Let the flask down to a lower setpoint in °C; what was asked before is kept."""
+        await self._controller.ramp(setpoint_c, 0.0)
+
+    async def off_for_now(self) -> None:
+        """Switch the output off; what was asked before is kept."""
+        await self._controller.off()
+
     async def off(self) -> None:
         """Switch the output off; there is nothing to resume."""
         self._asked = None

@@ -67,6 +67,10 @@ class Poller:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def silent(self) -> tuple[str, ...]:
+        """Return the instruments that did not answer when last asked."""
+        return tuple(name for name, polled in self._polled.items() if polled.silent)
+
     def _stagger(self) -> None:
         """Give each instrument its slot within the second, and slow ones different seconds.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from labctl.clock import NS, WallClock
 from labctl.control.desk import Desk, Pending
 from labctl.control.server import Control, text_of
+from labctl.engine.commands import Command, Commands
 from labctl.engine.executor import Executor
 from labctl.engine.guarding import Guarding
 from labctl.engine.run import Run
@@ -85,6 +86,7 @@ class Reception:
         self._clock = clock
         self._run: Run | None = None
         self._executor: Executor | None = None
+        self._commands: Commands | None = None
         self._control = Control(directory, self._handle, self._snapshot)
         self.desk = Desk(clock, self._control.changed)
 
@@ -99,9 +101,9 @@ class Reception:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         await self._control.close()
 
-    def attend(self, executor: Executor) -> None:
+    def attend(self, executor: Executor, commands: Commands) -> None:
         """Take commands for an executor from now on."""
-        self._executor = executor
+        self._executor, self._commands = executor, commands
 
     def watch(self, run: Run) -> None:
         """Tell watchers what happens in a run."""
@@ -143,11 +145,7 @@ class Reception:
             actor, verb = text_of(asked, "actor") or "operator", text_of(asked, "verb")
             reason = self._obey(verb, asked, actor)
         except UsageError as error:
-            actor, verb, reason = "?", "?", str(error)
-        if self._run is not None:
-            self._run.record.command(
-                self._clock.now_ns(), actor, verb, accepted=not reason, reason=reason
-            )
+            reason = str(error)
         return {"accepted": not reason, "reason": reason}
 
     def _obey(self, verb: str, asked: Json, actor: str) -> str:
@@ -156,18 +154,17 @@ class Reception:
         Raises:
             UsageError: a word of it is of the wrong kind.
         """
-        if verb == "abort":
-            self.abort(f"aborted by {actor}: {text_of(asked, 'text') or 'no reason given'}")
-            return ""
-        if verb == "answer":
-            number, by = asked.get("question"), asked.get("by")
-            if not isinstance(number, int) or not isinstance(by, list):
-                raise UsageError("an answer needs the question's number and a list of names")
-            return self.desk.answer(number, text_of(asked, "text"), [str(name) for name in by])
-        if verb == "note" and self._run is not None:
-            self._run.event("note", f"{actor}: {text_of(asked, 'text')}")
-            return ""
-        return f"there is no command {verb!r}; known: abort, answer, note, status, watch"
+        if self._commands is None or self._run is None:
+            return "the run has not begun"
+        if verb != "answer":
+            return self._commands.obey(Command(verb, actor, text_of(asked, "text")))
+        number, by = asked.get("question"), asked.get("by")
+        if not isinstance(number, int) or not isinstance(by, list):
+            raise UsageError("an answer needs the question's number and a list of names")
+        reason = self.desk.answer(number, text_of(asked, "text"), [str(name) for name in by])
+        now_ns = self._clock.now_ns()
+        self._run.record.command(now_ns, actor, verb, accepted=not reason, reason=reason)
+        return reason
 
 
 def _question(pending: Pending) -> Json:

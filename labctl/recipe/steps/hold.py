@@ -52,7 +52,7 @@ class Hold(Step):
         cold = _Cold(bench, self.keep_above, self.grace)
 
         def over() -> bool:
-            return bench.elapsed_s() >= end_s or cold()
+            return bench.elapsed_s() >= end_s + bench.extra_s() or cold()
 
         left_s = max(0.0, end_s - bench.elapsed_s())
         waits_for = f"{show(self.for_, 'time')} to pass"
