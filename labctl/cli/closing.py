@@ -56,8 +56,19 @@ def _head(run: Run, paint: Painter) -> list[str]:
     return [
         *(paint(line, "bold", colour) for line in wrapped([words])),
         *wrapped([meta.recipe_name, f"{where}; {values}" if values else where]),
+        *_member(run.member),
         passed + took,
     ]
+
+
+def _member(said: Mapping[str, Json]) -> list[str]:
+    """Say which run of which series this is; nothing of a run of its own."""
+    values = said.get("values")
+    if not isinstance(values, Mapping):
+        return []
+    chosen = ", ".join(f"{name} = {value}" for name, value in values.items())
+    place = f"{said.get('member')} of {said.get('of')} of the series {said.get('series')}"
+    return wrapped([f"{place}: {chosen}"])
 
 
 def _outcome(run: Run) -> tuple[str, str]:

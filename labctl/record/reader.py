@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from labctl.readings import Quality
 from labctl.record import rows, schema
 from labctl.record.blobs import AXIS_CODE, unpack
 from labctl.record.digest import digest_of
+from labctl.record.meta import MEMBER, USED
 from labctl.record.schema import Cell, R, Table
 
 T = TypeVar("T")
@@ -146,6 +148,26 @@ class Run:
     def artefacts(self) -> list[rows.ArtefactRow]:
         """Texts kept with the run."""
         return self._all(schema.ARTEFACT)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The texts of the files that the recipe uses, by the names it uses them by."""
+        kept = [row for row in self.artefacts if row.name.startswith(USED)]
+        return {row.name.removeprefix(USED): row.text for row in kept}
+
+    @property
+    def member(self) -> dict[str, rows.Json]:
+        """Which run of which series this is; empty for a run of its own.
+
+        Raises:
+            RecordError: what says so cannot be read.
+        """
+        text = next((row.text for row in self.artefacts if row.name == MEMBER), "{}")
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise RecordError(f"{self.path}: {MEMBER} cannot be read: {error}") from None
+        return found if isinstance(found, dict) else {}
 
     def inputs(self, decision: int) -> list[rows.InputRow]:
         """Give all estimates that a decision saw."""
