@@ -40,7 +40,7 @@ _DATES: Final = {
 
 
 def json_schema(kind: Kind) -> Schema:
-    """Return the JSON Schema (draft 2020-12) of a recipe, a block's file, a rig or a batch sheet."""
+    """Return the JSON Schema (draft 2020-12) of a recipe, a block, a rig or a batch sheet."""
     made = {"recipe": _recipe, "block": _block_file, "rig": _rig, "batch": _batch}
     return _told(_pruned(made[kind]()), kind)
 

@@ -12,9 +12,8 @@ from labctl.cli.closing import closing, next_steps
 from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.text import Paint, clipped, columns, table
 from labctl.errors import ExitCode, LabctlError, UsageError
-from labctl.record import find_run, open_run, summary
+from labctl.record import all_runs, find_run, open_run, summary
 from labctl.record.rows import Json, RunRow
-from labctl.record.schema import FILE_NAME
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -47,7 +46,7 @@ def _runs(arguments: list[str]) -> int:
     add_runs(parser)
     add_format(parser)
     asked = parser.read(arguments)
-    found = [(file.parent, *_meta(file)) for file in sorted(asked.runs.glob(f"*/{FILE_NAME}"))]
+    found = [(path, *_meta(path)) for path in all_runs(asked.runs)]
     if asked.format == "json":
         print(json.dumps({"runs": [_row(*row) for row in found]}, ensure_ascii=False))
         return ExitCode.COMPLETE
@@ -97,10 +96,10 @@ def _report(arguments: list[str]) -> int:
     return ExitCode.COMPLETE
 
 
-def _meta(file: Path) -> tuple[RunRow | None, Mapping[str, Json]]:
+def _meta(path: Path) -> tuple[RunRow | None, Mapping[str, Json]]:
     """Return what a record says of its run, and of the series that it belongs to."""
     try:
-        with open_run(file) as found:
+        with open_run(path) as found:
             return found.meta, found.member
     except LabctlError:
         return None, {}

@@ -255,7 +255,7 @@ def find_run(runs_dir: Path, ref: str) -> Path:
     """
     if (Path(ref) / schema.FILE_NAME).is_file():
         return Path(ref)
-    runs = sorted(_runs(runs_dir), key=_started)
+    runs = all_runs(runs_dir)
     if not runs:
         raise UsageError(f"there are no runs in {runs_dir}; a dry run makes one")
     if ref == "last":
@@ -276,7 +276,7 @@ def last_complete(runs_dir: Path, sample: str, *, simulated: bool = True) -> Pat
 
     Records that cannot be read are passed over.
     """
-    for directory in sorted(_runs(runs_dir), key=_started, reverse=True):
+    for directory in reversed(all_runs(runs_dir)):
         with contextlib.suppress(RecordError), open_run(directory) as run:
             meta = run.meta
             wanted = meta.sample == sample and (simulated or not meta.simulated)
@@ -293,8 +293,10 @@ def _curve(stamp: SpectrumStamp, encoding: str, counts: bytes, nm: bytes) -> Cur
     return Curve(stamp, unpack(AXIS_CODE, nm), unpack(encoding, counts))
 
 
-def _runs(runs_dir: Path) -> Iterator[Path]:
-    return (file.parent for file in runs_dir.glob(f"*/{schema.FILE_NAME}"))
+def all_runs(runs_dir: Path) -> list[Path]:
+    """Return the directories of all runs, in the order they were started."""
+    found = (file.parent for file in runs_dir.glob(f"*/{schema.FILE_NAME}"))
+    return sorted(found, key=_started)
 
 
 def _started(run: Path) -> tuple[str, int]:

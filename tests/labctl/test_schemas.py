@@ -43,7 +43,7 @@ def faults_after(kind, path, old, new):
     return faults(kind, text.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("kind", ["recipe", "rig", "batch"])
+@pytest.mark.parametrize("kind", ["recipe", "block", "rig", "batch"])
 def test_is_itself_a_valid_schema(kind):
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
     assert json.loads(json.dumps(json_schema(kind))) == json_schema(kind)
