@@ -158,6 +158,9 @@ def test_the_desorption_quench_starts_at_its_time_and_hf_goes_in_at_150(desorpti
     assert exposure.data["exposed_s"] == pytest.approx(hot_s - steps["znse"]["end_s"], abs=3)
     told = f"{exposure.data['began_s']:.1f} s after znse.end"
     assert told in exposure.message, "both times are told"
+    report = (runs / summary["run"] / "report.html").read_text(encoding="utf-8")
+    assert exposure.message in report
+    assert f"{number + 1} of 6 of {made['series']['id']}" in report
 
 
 @pytest.mark.parametrize("layers", LAYERS)

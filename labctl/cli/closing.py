@@ -23,6 +23,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Stages", _stages(run.steps, begins)),
         ("Decisions", wrapped(_decision(made, begins) for made in run.decisions)),
         ("Doses", _doses([dose for dose in run.doses if dose.kind != "prime"], begins)),
+        ("Exposure", wrapped(e.message for e in run.events if e.code == "exposure")),
         ("Product, the simulated truth", _product(meta.product)),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
         ("Alarms", wrapped(f"{a.severity} {a.id}: {a.message}" for a in run.alarms)),

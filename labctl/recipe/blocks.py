@@ -54,7 +54,7 @@ class Use(Strict):
     of the block are called `ID.N`, or `ID.NAME` where they have an id.
     """
 
-    id: Name = Field("", description="the name before those of its steps, `STAGE.N` unless given")
+    id: Name = ""
     block: Name = ""
     recipe: str = ""
     with_: dict[Name, str] = Field(default_factory=dict, alias="with")
