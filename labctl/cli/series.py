@@ -67,7 +67,10 @@ def ran_text(series: str, prepared: Prepared, results: Sequence[Result]) -> list
     head = ("", "outcome", "bench time", "1S nm", "layers", "QY %", "record")
     missing = len(prepared.members) - len(results)
     left = [f"{missing} of {len(prepared.members)} were not run"] if missing else []
-    return [paint(f"Series {series}", "bold"), *table(cells, head=head, right=range(2, 6)), *left]
+    last = results[-1].directory
+    again = f"each has its report beside its record; again: labctl show {last}"
+    lines = table(cells, head=head, right=range(2, 6))
+    return [paint(f"Series {series}", "bold"), *lines, *left, "", again]
 
 
 def plan_json(prepared: Prepared, courses: Sequence[Course]) -> Json:

@@ -33,7 +33,7 @@ VERB = "use"
 NESTED = ("steps", "then", "otherwise")
 MOST_NESTED = 8
 _IN_BLOCK = ("parameters", "steps")
-_USED = re.compile(r"\buse\b")
+_USED = re.compile(r"\b(use|blocks)\b")
 
 
 class Parameter(Strict):
@@ -150,7 +150,7 @@ class _Grafter:
     def __init__(self, document: Document, files: Files) -> None:
         self._root = document.root
         self._files = files
-        self._top = _Scope(document.file, _entries(_entries(document.root).get("blocks")))
+        self._top = _Scope(document.file, _blocks(document))
         self._parts = 0
 
     def root(self) -> yaml.Node:
@@ -212,7 +212,7 @@ class _Grafter:
         if "recipe" in given:
             name = str(given["recipe"].value)
             document = self._files.document(name, mark_of(scope.file, given["recipe"]))
-            _shaped(document.root, document.file, ("labctl", *_IN_BLOCK), mark)
+            _shaped(document.root, document.file, ("labctl", *_IN_BLOCK), str(mark))
             _headed(document, mark)
             return _Found(name, document.root, _Scope(document.file, {}))
         name = str(given["block"].value)
@@ -221,7 +221,6 @@ class _Grafter:
             raise FindingsError(
                 [mark_of(scope.file, given["block"]).finding("names.unknown_block", message)]
             )
-        _shaped(scope.blocks[name], scope.file, _IN_BLOCK, mark)
         return _Found(name, scope.blocks[name], replace(scope, chain=()))
 
     def _copied(self, node: yaml.Node, file: str, used: Mark) -> yaml.Node:
@@ -244,13 +243,28 @@ class _Grafter:
         return yaml.ScalarNode(node.tag, node.value, mark, node.end_mark)
 
 
-def _shaped(node: yaml.Node, file: str, known: tuple[str, ...], used: Mark) -> None:
+def _blocks(document: Document) -> dict[str, yaml.Node]:
+    """Return the blocks of a recipe by name.
+
+    Raises:
+        FindingsError: something that is no block.
+    """
+    if not document.has(("blocks",)):
+        return {}
+    document.mapping(("blocks",))  # a list of them is refused
+    found = _entries(_entries(document.root)["blocks"])
+    for block in found.values():
+        _shaped(block, document.file, _IN_BLOCK)
+    return found
+
+
+def _shaped(node: yaml.Node, file: str, known: tuple[str, ...], used: str = "") -> None:
     """Refuse what is no block.
 
     Raises:
         FindingsError: no mapping, a key that a block has not, or no steps.
     """
-    at = replace(mark_of(file, node), used=str(used))
+    at = replace(mark_of(file, node), used=used)
     if not isinstance(node, yaml.MappingNode):
         raise FindingsError(
             [at.finding("schema.mapping", "a block is a mapping with `parameters` and `steps`")]
@@ -258,7 +272,7 @@ def _shaped(node: yaml.Node, file: str, known: tuple[str, ...], used: Mark) -> N
     for key, _ in node.value:
         if key.value not in known:
             message = f"unknown key {key.value!r}{nearest(key.value, known)} in a block"
-            unknown = replace(mark_of(file, key), used=str(used))
+            unknown = replace(mark_of(file, key), used=used)
             raise FindingsError([unknown.finding("schema.unknown_key", message)])
     if "steps" not in _entries(node):
         raise FindingsError([at.finding("schema.missing_key", "a block needs the key 'steps'")])

@@ -331,3 +331,22 @@ def test_blocks_that_would_grow_without_bound_are_refused():
 def test_the_word_use_alone_changes_nothing():
     text = changed("name: blocks", "name: of use")
     assert ids(load(text)) == ids(load(TEXT))
+
+
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ("blocks: [tight]", "schema.mapping"),
+        ("blocks: {unused: 3}", "schema.mapping"),
+        ("blocks: {unused: {parameters: {}}}", "schema.missing_key"),
+        ("blocks: {unused: {steps: [], step: []}}", "schema.unknown_key"),
+    ],
+)
+def test_what_is_no_block_is_refused_also_where_nothing_uses_it(written, rule):
+    text = TEXT[: TEXT.index("blocks:")] + f"{written}\nstages: {{load: [stir: 9 rpm]}}\n"
+    assert [f.rule for f in refused(text)] == [rule]
+
+
+def test_a_block_that_nothing_uses_is_no_mistake():
+    text = TEXT[: TEXT.index("stages:")] + "stages: {load: [stir: 9 rpm]}\n"
+    assert ids(load(text)) == ["load.1"]
