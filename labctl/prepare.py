@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labctl.check import check
-from labctl.errors import Finding, FindingsError, RefusedError, Severity
+from labctl.errors import Finding, FindingsError, RefusedError, Severity, UsageError
 from labctl.plan import Plan, plan
 from labctl.recipe.load import load_recipe, open_recipe
 from labctl.recipe.model import Recipe
@@ -51,6 +51,20 @@ def prepare(request: Request) -> tuple[Plan, list[Finding]]:
         UsageError: a setting that is not allowed.
     """
     return _planned(load_recipe(request.recipe, request.settings), *_bench(request))
+
+
+def prepare_one(request: Request) -> tuple[Plan, list[Finding]]:
+    """Load, bind and check the one run that is asked for; never one of several by default.
+
+    Raises:
+        FindingsError: at least one error in recipe, rig or batch.
+        UsageError: a setting that is not allowed, or a series of which none is chosen.
+    """
+    members = open_recipe(request.recipe).members(request.settings or {})
+    if members:
+        one = " ".join(f"--set '{name}={value}'" for name, value in members[0].values.items())
+        raise UsageError(f"this is a series of {len(members)} runs; choose one, such as {one}")
+    return prepare(request)
 
 
 def prepare_all(request: Request) -> Prepared:

@@ -6,6 +6,8 @@ import signal
 import pytest
 
 from labctl.cli import main
+from labctl.errors import UsageError
+from labctl.prepare import Request, prepare_one
 from labctl.record import open_run
 
 SINGLE = {
@@ -171,6 +173,14 @@ def test_the_plan_of_a_series_sums_what_to_prepare(series, capsys):
     out = capsys.readouterr().out
     assert "layers = 1" in out
     assert "20.000" in out
+
+
+def test_where_one_run_is_meant_no_member_is_taken_by_default(series):
+    recipe = series()
+    with pytest.raises(UsageError, match=r"series of 2 runs.*--set 'layers=1'"):
+        prepare_one(Request(recipe))
+    plan, _ = prepare_one(Request(recipe, settings={"layers": "2"}))
+    assert plan.recipe.settings["layers"] == "2"
 
 
 def test_a_page_is_of_one_member(series, tmp_path, capsys):
