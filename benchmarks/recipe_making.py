@@ -45,6 +45,17 @@ _REAGENTS: Mapping[str, tuple[Tree, str, str]] = {
     "HF": ({"is": "HF 48 % in acetone", "concentration": "3.5 mol/L"}, "3.4 mol/L", "pump_3"),
 }
 
+# A block's parameters bear the names of the recipe's values, so that its steps may use them too.
+_PARAMETERS: dict[str, Tree] = {
+    "ramp": {"default": "8 K/min", "range": "2 K/min .. 15 K/min"},
+    "dose": {"default": "0.1 mmol"},
+}
+_SERIES: Sequence[Tree] = (
+    {"many": ["1", "2"]},
+    {"ramp": ["5 K/min", "10 K/min"]},
+    {"many": ["1", "2"], "ramp": ["5 K/min", "10 K/min", "12 K/min"]},
+)
+
 
 def pick(rng: Rng, of: Sequence[Item]) -> Item:
     """Draw one of several."""
@@ -58,11 +69,14 @@ class Maker:
         self.rng = rng
         self._ids = 0
         self.baselines: list[str] = []
+        self._block: list[Tree] = []
         self.reagents = [name for name in _REAGENTS if name == "SQ" or rng.random() < 0.7]
 
     def recipe(self) -> Tree:
         """Return a recipe that labctl should read, though its checker may find fault with it."""
         rng = self.rng
+        if rng.random() < 0.4:
+            self._block = self._made_block()
         stages: dict[str, list[Tree]] = {"load": self._loading()} if rng.random() < 0.9 else {}
         for n in range(int(rng.integers(1, 4))):
             stages[f"part{n}"] = self._steps(list(STEPS), 5, 0)
@@ -78,6 +92,10 @@ class Maker:
             "reagents": {name: _REAGENTS[name][0] for name in self.reagents},
             "stages": cast("Tree", stages),
         }
+        if self._block:
+            tree["blocks"] = {"made": {"parameters": _PARAMETERS, "steps": self._block}}
+        if rng.random() < 0.3:
+            tree["series"] = pick(rng, _SERIES)
         if rng.random() < 0.4:
             tree["finally"] = self._steps(["backfill", "confirm", "log"], 2, 0)
         return tree
@@ -110,6 +128,23 @@ class Maker:
             steps.append({"confirm": {"who": "two people", "for": "HF", "list": ["gloves"]}})
         return steps
 
+    def _made_block(self) -> list[Tree]:
+        """Return the steps of a block; the baselines it takes are not known outside, nor others."""
+        outside, self.baselines = self.baselines, []
+        steps = self._steps(list(STEPS), 4, 1)
+        self.baselines = outside
+        return steps
+
+    def _use(self) -> Tree:
+        """Return a `use` of the block, with some of its arguments."""
+        given: dict[str, Tree] = {
+            name: f"${name}" for name in _PARAMETERS if self.rng.random() < 0.4
+        }
+        use: dict[str, Tree] = {"block": "made", "with": given}
+        if self.rng.random() < 0.5:
+            use["id"] = cast("str", self.text("id", "use"))
+        return {"use": use}
+
     def _steps(self, verbs: Sequence[str], most: int, depth: int) -> list[Tree]:
         usable = [
             verb
@@ -119,7 +154,10 @@ class Maker:
             and not (verb in {"repeat", "if"} and depth > 1)
         ]
         count = int(self.rng.integers(1, most + 1))
-        return [self._step(pick(self.rng, usable), depth) for _ in range(count)]
+        steps = [self._step(pick(self.rng, usable), depth) for _ in range(count)]
+        if self._block and self.rng.random() < 0.3:
+            steps.insert(int(self.rng.integers(len(steps) + 1)), self._use())
+        return steps
 
     def _step(self, verb: str, depth: int) -> Tree:
         if verb in {"hold", "stir"} and self.rng.random() < 0.3:

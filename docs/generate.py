@@ -12,6 +12,7 @@ from typing import cast
 
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
+from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
 from labctl.schemas import Schema, definition, device_shapes, json_schema
@@ -56,6 +57,8 @@ EXAMPLES = {
     "log": "log: {fields: {cold_1S: nm, hwhm: nm}, makes: entry in stock book}",
 }
 
+USE_EXAMPLE = "use: {id: gas, block: tight, with: {cycles: 3}}"
+
 LOADING = {
     "file.unreadable": "the file is not there, or may not be read.",
     "file.too_large": "a file over 1 MB is no recipe, rig or sheet.",
@@ -64,6 +67,7 @@ LOADING = {
     "file.empty": "there is nothing in the file.",
     "file.too_deep": "the file is nested deeper than any recipe could be.",
     "file.too_many_parts": "following the aliases gives more parts than allowed (an alias bomb).",
+    "file.outside": "a recipe uses files in its own directory and below, no others.",
     "schema.key": "a key is a plain word, not a list or a mapping.",
     "schema.duplicate_key": "a key stands twice in one mapping; the first would be lost.",
     "schema.mapping": "keys and values are expected here.",
@@ -75,6 +79,7 @@ LOADING = {
     "schema.hours": "attended hours are written Mon-Fri 08:00-19:00.",
     "schema.steps": "a stage is a list of steps.",
     "schema.step": "a step is one verb with its values.",
+    "schema.one_block": "`use` names a block of its file or a file beside the recipe, one of them.",
     "schema.one_goal": "`wait_until` waits for exactly one thing.",
     "units.value": "no number stands where a quantity is expected.",
     "units.bare_number": "a number without its unit.",
@@ -89,7 +94,10 @@ LOADING = {
     "names.unknown_verb": "a verb that is not in the language.",
     "names.unknown_reagent": "a reagent that the recipe does not list.",
     "names.unknown_substance": "`is:` names a substance or a solvent that is not in the table.",
-    "names.unknown_choice": "a `$name`, or a `by`, that is neither chosen nor assumed.",
+    "names.unknown_choice": "a `$name`, a `by` or a name of the series that is neither chosen nor "
+    "assumed, or, in a block, is none of its parameters.",
+    "names.unknown_block": "`use` names a block or a file that is not there.",
+    "names.unknown_argument": "`with` names a parameter that the block has not.",
     "names.unknown_step": "`since` names a step that does not come before.",
     "names.unknown_baseline": "`since` names a baseline that is not taken before.",
     "names.unknown_stage": "`park` names a stage that does not exist.",
@@ -101,6 +109,8 @@ LOADING = {
     "names.unknown_signal": "an interlock reads a signal that nothing on the rig gives.",
     "names.unknown_output": "an interlock gates an output or a pump that is not on the rig.",
     "bounds.no_limit": "nothing waits, repeats or injects without a bound.",
+    "bounds.nested_use": "a block uses itself, or blocks lie more than 8 deep.",
+    "bounds.series": "a series has 1 to 100 members.",
     "bounds.too_long": "a time over 31 days is no bound.",
     "dose.one_measure": "a dose is an amount or a volume, exactly one of them.",
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
@@ -108,6 +118,8 @@ LOADING = {
     "questions.default": "the default is one of the choices.",
     "questions.default_proceeds": "a default must not be the choice that goes on.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",
+    "choices.argument": "an argument is missing, or not of its parameter's kind.",
+    "choices.series": "a value of the series cannot be set, is not allowed, or stands twice.",
     "choices.no_row": "a table has no row for the value it goes by.",
     "batch.empty": "a field of the sheet was left empty; the message says what to enter.",
     "batch.missing": "no batch sheet lies beside the recipe and none was named.",
@@ -174,6 +186,15 @@ def _recipe() -> Iterator[str]:
     yield "\n## Verbs\n"
     for verb, step in STEPS.items():
         yield from _verb(schema, verb, step)
+    yield from _use(schema)
+
+
+def _use(schema: Schema) -> Iterator[str]:
+    own = definition(schema, Use.__name__)
+    yield f"### {VERB}\n"
+    yield f"{own['description']}\n"
+    yield from _fields(own)
+    yield f"```yaml\n- {USE_EXAMPLE}\n```\n"
 
 
 def _verb(schema: Schema, verb: str, step: type[Step]) -> Iterator[str]:

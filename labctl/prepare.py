@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.check import check
-from labctl.errors import Finding, FindingsError, RefusedError, Severity
+from labctl.errors import Finding, FindingsError, RefusedError, Severity, UsageError
 from labctl.plan import Plan, plan
-from labctl.recipe.load import load_recipe
+from labctl.recipe.load import load_recipe, open_recipe
+from labctl.recipe.model import Recipe
+from labctl.recipe.series import Member, merged
 from labctl.registry import bundled_rig
 from labctl.rig.batch import LoadedBatch, load_batch
 from labctl.rig.load import load_rig
+from labctl.rig.model import LoadedRig
 from labctl.source import Mark
 
 
@@ -33,16 +36,80 @@ class Request:
     sample: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was asked for, checked: one plan, or one for each member of a series.
+
+    `members` is empty outside of a series. `findings` are none of them errors.
+    """
+
+    plans: tuple[Plan, ...]
+    findings: tuple[Finding, ...]
+    members: tuple[Member, ...] = ()
+
+
 def prepare(request: Request) -> tuple[Plan, list[Finding]]:
-    """Load, bind and check; return the plan and every finding that is no error.
+    """Load, bind and check one run; return the plan and every finding that is no error.
+
+    Of a series it is the run that the recipe's defaults and the settings make.
 
     Raises:
         FindingsError: at least one error in recipe, rig or batch.
         UsageError: a setting that is not allowed.
     """
-    recipe = load_recipe(request.recipe, request.settings)
+    return _planned(load_recipe(request.recipe, request.settings), *_bench(request))
+
+
+def prepare_one(request: Request) -> tuple[Plan, list[Finding]]:
+    """Load, bind and check the one run that is asked for; never one of several by default.
+
+    Raises:
+        FindingsError: at least one error in recipe, rig or batch.
+        UsageError: a setting that is not allowed, or a series of which none is chosen.
+    """
+    members = open_recipe(request.recipe).members(request.settings or {})
+    if members:
+        one = " ".join(f"--set '{name}={value}'" for name, value in members[0].values.items())
+        raise UsageError(f"this is a series of {len(members)} runs; choose one, such as {one}")
+    return prepare(request)
+
+
+def prepare_all(request: Request) -> Prepared:
+    """Load, bind and check; all members, where the recipe has a series that is not set.
+
+    Raises:
+        FindingsError: at least one error in recipe, rig or batch, in any member.
+        UsageError: a setting that is not allowed.
+    """
+    settings = request.settings or {}
+    source = open_recipe(request.recipe)
+    members = source.members(settings)
+    if not members:
+        planned, findings = _planned(source.recipe(settings), *_bench(request))
+        return Prepared((planned,), tuple(findings))
+    rig, batch = _bench(request)
+    plans: list[Plan] = []
+    found: list[tuple[Member, Sequence[Finding]]] = []
+    for member in members:
+        try:
+            planned, findings = _planned(source.recipe({**settings, **member.values}), rig, batch)
+        except FindingsError as error:
+            found.append((member, error.findings))
+            continue
+        plans.append(planned)
+        found.append((member, findings))
+    told = merged(found)
+    if any(finding.severity is Severity.ERROR for finding in told):
+        raise FindingsError(told)
+    return Prepared(tuple(plans), tuple(told), members)
+
+
+def _bench(request: Request) -> tuple[LoadedRig, LoadedBatch]:
     rig = load_rig(request.rig or bundled_rig())
-    batch = _today(load_batch(request.batch or _beside(request.recipe)), request)
+    return rig, _today(load_batch(request.batch or _beside(request.recipe)), request)
+
+
+def _planned(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> tuple[Plan, list[Finding]]:
     planned = plan(recipe, rig, batch)
     findings = check(planned)
     if any(finding.severity is Severity.ERROR for finding in findings):
@@ -56,7 +123,7 @@ def _today(batch: LoadedBatch, request: Request) -> LoadedBatch:
     return replace(batch, model=batch.model.model_copy(update=known)) if known else batch
 
 
-def rows(findings: list[Finding] | tuple[Finding, ...]) -> list[dict[str, str | int]]:
+def rows(findings: Sequence[Finding]) -> list[dict[str, str | int]]:
     """Return findings as the public JSON object lists them."""
     return [
         {

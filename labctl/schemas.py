@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from labctl.recipe.blocks import VERB, BlockFile, Parameter, Use
 from labctl.recipe.model import STEPS, Head
 from labctl.registry import catalog
 from labctl.rig.batch import Batch
@@ -22,7 +23,7 @@ from labctl.rig.model import Rig
 from labctl.source import compose
 from labctl.units import UNITS, dimension_of, show, spelling
 
-Kind = Literal["recipe", "rig", "batch"]
+Kind = Literal["recipe", "rig", "batch", "block"]
 Schema = dict[str, object]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -39,8 +40,9 @@ _DATES: Final = {
 
 
 def json_schema(kind: Kind) -> Schema:
-    """Return the JSON Schema (draft 2020-12) of a recipe, a rig or a batch sheet."""
-    return _told(_pruned({"recipe": _recipe, "rig": _rig, "batch": _batch}[kind]()), kind)
+    """Return the JSON Schema (draft 2020-12) of a recipe, a block, a rig or a batch sheet."""
+    made = {"recipe": _recipe, "block": _block_file, "rig": _rig, "batch": _batch}
+    return _told(_pruned(made[kind]()), kind)
 
 
 def definition(schema: Mapping[str, object], name: str) -> Schema:
@@ -81,26 +83,55 @@ def _of_reference(value: Schema, definitions: Mapping[str, Schema]) -> str:
 
 
 def _recipe() -> Schema:
-    schema = _assembled(Head, STEPS.values(), named=[step.__name__ for step in STEPS.values()])
-    definitions = _part(schema, "$defs")
-    definitions["Flush"] = _lines_by_reagent(definition(schema, "Flush"))
-    definitions["Step"] = {
-        "description": "a step: one verb with its values, `- verb: {key: value}`",
-        "type": "object",
-        "minProperties": 1,
-        "maxProperties": 1,
-        "additionalProperties": False,
-        "properties": {verb: _verb(schema, verb) for verb in STEPS},
+    schema = _with_steps(Head)
+    steps = _steps()
+    values: Schema = {"type": "array", "items": {"type": _SCALAR}, "minItems": 1}
+    block = _row({"steps": steps})
+    _part(block, "properties")["parameters"] = _map_of({"$ref": _REF + Parameter.__name__})
+    _part(schema, "$defs")["Block"] = {
+        "description": "steps written once, for `use`",
+        **block,
     }
-    steps: Schema = {"type": "array", "items": {"$ref": _REF + "Step"}}
     added = {
         "choose": _map_of(_choices()),
+        "series": _map_of(values),
+        "blocks": _map_of({"$ref": _REF + "Block"}),
         "stages": _map_of(steps),
         "finally": dict(steps),
     }
     _part(schema, "properties").update(added)
     cast("list[str]", schema["required"]).append("stages")
     return schema
+
+
+def _block_file() -> Schema:
+    schema = _with_steps(BlockFile)
+    parameters = _map_of({"$ref": _REF + Parameter.__name__})
+    _part(schema, "properties").update({"parameters": parameters, "steps": _steps()})
+    cast("list[str]", schema["required"]).append("steps")
+    return schema
+
+
+def _with_steps(root: type[BaseModel]) -> Schema:
+    """Build the schema of a model beside which steps are written."""
+    inside = [*(step.__name__ for step in STEPS.values()), Use.__name__]
+    schema = _assembled(root, [*STEPS.values(), Use, Parameter], named=inside)
+    definitions = _part(schema, "$defs")
+    definitions["Flush"] = _lines_by_reagent(definition(schema, "Flush"))
+    verbs = {verb: _verb(schema, verb) for verb in STEPS}
+    definitions["Step"] = {
+        "description": "a step: one verb with its values, `- verb: {key: value}`",
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "properties": {**verbs, VERB: {"$ref": _REF + Use.__name__}},
+    }
+    return schema
+
+
+def _steps() -> Schema:
+    return {"type": "array", "items": {"$ref": _REF + "Step"}}
 
 
 def _rig() -> Schema:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from labctl.bus import Bus
 from labctl.capabilities import Operator
@@ -49,6 +50,7 @@ __all__ = [
     "prepare",
     "refusal",
     "shadow_of",
+    "stem_of",
     "twin_spec",
 ]
 
@@ -76,17 +78,20 @@ def dry_run(
     asks: Callable[[Operator], Operator] | None = None,
     watch: Watcher | None = None,
     expected: Sequence[Expected] = (),
+    member: Mapping[str, Json] = MappingProxyType({}),
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
     `speed` is a factor of real time, None for as fast as it goes; `asks` puts
     somebody between the run and the simulated person, whose hands do the work in any case; `watch`
-    is given the run before it starts; `expected` are what it is compared with while it runs.
+    is given the run before it starts; `expected` are what it is compared with while it runs;
+    `member` says which run of which series it is.
     """
     world = build_world(twin_spec(planned, seed))
     inbox = Inbox()
     started_s = wall_s()
-    directory = runs / new_run_id(planned.recipe.document.file.rpartition("/")[2].partition(".")[0])
+    directory = runs / new_run_id(stem_of(planned))
+    meta = replace(meta_of(planned, seed, directory.name), member=member)
 
     async def main(loop: VirtualLoop) -> tuple[str, str, bool]:
         clock = VirtualClock(loop, planned.batch.model.date)
@@ -94,7 +99,7 @@ def dry_run(
         wires = memory_wires(planned.rig, world, clock)
         operator = world.operator if asks is None else asks(world.operator)
         rig = OpenRig(planned.rig, operator, wires, clock)
-        record = Record.create(directory, meta_of(planned, seed, directory.name), durable=False)
+        record = Record.create(directory, meta, durable=False)
         try:
             return await conduct(
                 planned,
@@ -206,6 +211,11 @@ def golden_of(planned: Plan, runs: Path, *, simulated: bool = True) -> Expected 
         return expected_of(run, "golden", label)
 
 
+def stem_of(planned: Plan) -> str:
+    """Return the name of a plan's recipe file, without what follows the first dot."""
+    return planned.recipe.document.file.rpartition("/")[2].partition(".")[0]
+
+
 def twin_spec(planned: Plan, seed: int) -> TwinSpec:
     """Return the spec of the twin that a plan's dry run is made against."""
     reagents = {name: reagent.is_ for name, reagent in planned.recipe.head.reagents.items()}
@@ -268,6 +278,7 @@ def meta_of(
         dict(recipe.settings),
         assumed,
         lots,
+        recipe.files,
     )
 
 

@@ -30,15 +30,29 @@ _MAX_DEPTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in a file: line and column count from 1."""
+    """A place in a file: line and column count from 1; `used` is where a block is used from."""
 
     file: str
     line: int = 1
     column: int = 1
+    used: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        return f"{place}, used in {self.used}" if self.used else place
 
     def finding(self, rule: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
         """Make a finding that points here."""
-        return Finding(rule, severity, self.file, self.line, self.column, message)
+        said = f"{message} (used in {self.used})" if self.used else message
+        return Finding(rule, severity, self.file, self.line, self.column, said)
+
+
+class Elsewhere(yaml.Mark):
+    """The mark of a node that was grafted into a document: it keeps its own file and place."""
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__(mark.file, 0, mark.line - 1, mark.column - 1, None, 0)
+        self.used = mark.used
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +69,12 @@ class Document:
 
     def mark(self, place: Place) -> Mark:
         """Return the mark of the value at a place, or of the nearest part that contains it."""
-        return _mark(self.file, self._reach(place)[1])
+        return mark_of(self.file, self._reach(place)[1])
 
     def key_mark(self, place: Place) -> Mark:
         """Return the mark of the key at a place, or else of its value."""
         key, value, _ = self._reach(place)
-        return _mark(self.file, key or value)
+        return mark_of(self.file, key or value)
 
     def span(self, place: Place) -> tuple[int, int]:
         """Return where the value at a place begins and ends in the text, trailing space apart."""
@@ -155,6 +169,16 @@ def compose(text: str, file: str = "<text>") -> Document:
     return Document(file, text, _Builder(file).node(root, 0), root)
 
 
+def rebuilt(document: Document, root: yaml.Node) -> Document:
+    """Return a document with another root, which other files may have been grafted into.
+
+    Raises:
+        FindingsError: what it has become is too deep or has too many parts.
+    """
+    tree = _Builder(document.file).node(root, 0)
+    return Document(document.file, document.text, tree, root)
+
+
 def validate(
     model: type[Model], document: Document, place: Place, node: Node | None = None
 ) -> Model:
@@ -194,8 +218,11 @@ def _inside(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.No
     return None
 
 
-def _mark(file: str, node: yaml.Node) -> Mark:
+def mark_of(file: str, node: yaml.Node) -> Mark:
+    """Return where a node stands: in the document's file, or where it was grafted from."""
     start = node.start_mark
+    if isinstance(start, Elsewhere):
+        return Mark(start.name, start.line + 1, start.column + 1, start.used)
     return Mark(file, start.line + 1, start.column + 1)
 
 
@@ -244,7 +271,7 @@ class _Builder:
         return mapping
 
     def _refused(self, node: yaml.Node, rule: str, message: str) -> FindingsError:
-        return FindingsError([_mark(self._file, node).finding(rule, message)])
+        return FindingsError([mark_of(self._file, node).finding(rule, message)])
 
 
 def _flow_depth(text: str) -> int:

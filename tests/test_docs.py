@@ -14,7 +14,8 @@ from labctl.cli.text import Paint
 from labctl.engine.machine import State
 from labctl.outlook.course import estimated
 from labctl.prepare import Request, prepare
-from labctl.recipe.load import recipe_of
+from labctl.recipe.blocks import Files
+from labctl.recipe.load import opened, recipe_of
 from labctl.recipe.model import STEPS
 from labctl.rig.batch import Batch
 from labctl.schemas import definition, json_schema
@@ -137,6 +138,34 @@ def test_the_recipe_of_the_guide_is_read_by_labctl():
     assert recipe.stages[2].steps[1].amount == 1.5
     waiting = recipe_of(compose(HEAD + "".join(f"  {x}" for x in blocks[5].splitlines(True))), {})
     assert waiting.stages[0].steps[2].since == "before"
+
+
+def test_the_series_and_the_blocks_of_the_guide_are_read_by_labctl():
+    series, _, block, uses, file = yaml_of(DOCS / "how-to/write-a-recipe.md")[-5:]
+    choose = HEAD[HEAD.index("choose:") : HEAD.index("reagents:")]
+    text = HEAD.replace(choose, series) + "  - hold: {for: $t}\n"
+    members = opened(compose(text)).members({})
+    assert len(members) == 6
+    assert members[1].label == "hf = none, t = 3 min"
+    assert len(opened(compose(text)).members({"t": "3 min"})) == 2
+
+    used = "".join(f"  {line}" for line in uses.splitlines(keepends=True))
+    recipe = recipe_of(compose(HEAD.replace("stages:", block + "stages:") + used), {})
+    ids = [step.id for step in recipe.stages[0].steps]
+    assert ids == ["first.1", "first.taken", "only.2.1", "only.2.taken", "only.3"]
+    assert recipe.stages[0].steps[2].for_ == 600.0
+
+    text = f"{HEAD}  - use: {{recipe: degas.yaml, with: {{rate: 7 K/min}}}}\n"
+    files = Files(Path(), {"degas.yaml": file})
+    steps = opened(compose(text), files).recipe({}).stages[0].steps
+    assert [step.verb for step in steps] == ["strip", "degas", "backfill"]
+    assert steps[1].rate == 7.0
+
+
+def test_the_use_of_the_reference_is_read_by_labctl():
+    tight = "blocks: {tight: {parameters: {cycles: {default: 1}}, steps: [stir: 9 rpm]}}\n"
+    text = HEAD.replace("stages:", f"{tight}stages:") + f"  - {GENERATE.USE_EXAMPLE}\n"
+    assert recipe_of(compose(text), {}).stages[0].steps[0].id == "gas.1"
 
 
 def test_the_sheet_of_the_guide_is_read_by_labctl():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
+import json
 from bisect import bisect_left
 from functools import cache
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recipes import departures
+from labctl.cli import main
 from labctl.errors import FindingsError, Severity
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
@@ -108,21 +112,55 @@ def test_the_last_portion_is_trimmed_and_the_cores_come_to_rest_at_the_target(an
     assert result.summary["product"]["peak_nm"] == pytest.approx(580, abs=3)
 
 
-def test_the_desorption_quench_starts_at_its_time_and_hf_goes_in_at_150(any_run):
-    result, _, _ = any_run(DESORPTION, t="30 s")
-    with open_run(result.directory) as run:
+DESORBED_S = {"30 s": 30, "1 min": 60, "3 min": 180, "6 min": 360, "15 min": 900, "30 min": 1800}
+
+
+@pytest.fixture(scope="module")
+def desorption(tmp_path_factory):
+    """All that `dry-run` prints as JSON of the whole HF series, and where its records are."""
+    runs, printed = tmp_path_factory.mktemp("series"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = main(["dry-run", str(DESORPTION), "--runs", str(runs), "--format", "json"])
+    assert code == 0
+    return json.loads(printed.getvalue()), runs
+
+
+def test_the_desorption_series_has_the_papers_six_vessels(desorption):
+    made, _ = desorption
+    assert [run["member"]["values"]["t"] for run in made["runs"]] == list(DESORBED_S)
+    assert {run["outcome"] for run in made["runs"]} == {made["outcome"]} == {"complete"}
+    peaks = [run["product"]["peak_nm"] for run in made["runs"]]
+    assert peaks == sorted(peaks), "the later the quench, the less HF takes away"
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_desorption_quench_starts_at_its_time_and_hf_goes_in_at_150(desorption, number):
+    made, runs = desorption
+    summary = made["runs"][number]
+    time_s = DESORBED_S[summary["member"]["values"]["t"]]
+    steps = {step["id"]: step for step in summary["steps"]}
+    assert steps["quench"]["start_s"] - steps["znse"]["end_s"] == pytest.approx(time_s, abs=1)
+    with open_run(runs / summary["run"]) as run:
         (exposure,) = [event for event in run.events if event.code == "exposure"]
         times, temperatures = run.series("flask.T")
-    assert exposure.data["began_s"] == pytest.approx(30, abs=1)
-    assert 30 < exposure.data["exposed_s"] < 60
-    steps = {step["id"]: step for step in result.summary["steps"]}
-    quench = steps["quench"]
     first_s = next(
         t_s
         for t_s, at_c in zip(times, temperatures, strict=True)
-        if t_s >= quench["start_s"] and at_c is not None and at_c <= 150.0
+        if t_s >= steps["quench"]["start_s"] and at_c is not None and at_c <= 150.0
     )
-    assert steps["hf"]["start_s"] - first_s < 3
+    assert 0 <= steps["hf"]["start_s"] - first_s < 3
+    hot_s = max(
+        t_s
+        for t_s, at_c in zip(times, temperatures, strict=True)
+        if t_s < first_s and at_c is not None and at_c > 190.0
+    )
+    assert exposure.data["began_s"] == pytest.approx(time_s, abs=1)
+    assert exposure.data["exposed_s"] == pytest.approx(hot_s - steps["znse"]["end_s"], abs=3)
+    told = f"{exposure.data['began_s']:.1f} s after znse.end"
+    assert told in exposure.message, "both times are told"
+    report = (runs / summary["run"] / "report.html").read_text(encoding="utf-8")
+    assert exposure.message in report
+    assert f"{number + 1} of 6 of {made['series']['id']}" in report
 
 
 @pytest.mark.parametrize("layers", LAYERS)

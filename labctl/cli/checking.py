@@ -9,11 +9,10 @@ from typing import Literal
 from labctl.cli import findings as found_text
 from labctl.cli.options import add_format, add_recipe, options, request
 from labctl.errors import ExitCode, Finding, FindingsError, Severity, UsageError
-from labctl.plan import Plan
-from labctl.prepare import Request, prepare, rows
+from labctl.prepare import Prepared, Request, prepare_all, rows
 
-Kind = Literal["recipe", "rig", "batch"]
-SCHEMAS: tuple[Kind, ...] = ("recipe", "rig", "batch")
+Kind = Literal["recipe", "rig", "batch", "block"]
+SCHEMAS: tuple[Kind, ...] = ("recipe", "rig", "batch", "block")
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -32,23 +31,29 @@ def run(command: str, arguments: list[str]) -> int:
         return _schema(asked.schema)
     if asked.recipe is None:
         raise UsageError("name the recipe to check: labctl check RECIPE")
-    plan, findings = _attempt(request(asked))
+    prepared, findings = _attempt(request(asked))
     if asked.format == "json":
         print(json.dumps({"findings": rows(findings)}, ensure_ascii=False))
     else:
         if findings:
             print(found_text.listed(findings, sys.stdout))
-        if plan is not None:
-            print(f"{asked.recipe}: fit to run on {plan.rig.model.name}")
+        if prepared is not None:
+            print(f"{asked.recipe}: {_fit(prepared)}")
     refused = any(finding.severity is Severity.ERROR for finding in findings)
     return ExitCode.REFUSED if refused else ExitCode.COMPLETE
 
 
-def _attempt(asked: Request) -> tuple[Plan | None, list[Finding]]:
+def _attempt(asked: Request) -> tuple[Prepared | None, list[Finding]]:
     try:
-        return prepare(asked)
+        prepared = prepare_all(asked)
     except FindingsError as error:
         return None, list(error.findings)
+    return prepared, list(prepared.findings)
+
+
+def _fit(prepared: Prepared) -> str:
+    on = f"fit to run on {prepared.plans[0].rig.model.name}"
+    return f"{on}, all {len(prepared.members)} of its series" if prepared.members else on
 
 
 def _schema(kind: Kind) -> int:

@@ -23,6 +23,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Stages", _stages(run.steps, begins)),
         ("Decisions", wrapped(_decision(made, begins) for made in run.decisions)),
         ("Doses", _doses([dose for dose in run.doses if dose.kind != "prime"], begins)),
+        ("Exposure", wrapped(e.message for e in run.events if e.code == "exposure")),
         ("Product, the simulated truth", _product(meta.product)),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
         ("Alarms", wrapped(f"{a.severity} {a.id}: {a.message}" for a in run.alarms)),
@@ -56,8 +57,19 @@ def _head(run: Run, paint: Painter) -> list[str]:
     return [
         *(paint(line, "bold", colour) for line in wrapped([words])),
         *wrapped([meta.recipe_name, f"{where}; {values}" if values else where]),
+        *_member(run.member),
         passed + took,
     ]
+
+
+def _member(said: Mapping[str, Json]) -> list[str]:
+    """Say which run of which series this is; nothing of a run of its own."""
+    values = said.get("values")
+    if not isinstance(values, Mapping):
+        return []
+    chosen = ", ".join(f"{name} = {value}" for name, value in values.items())
+    place = f"{said.get('member')} of {said.get('of')} of the series {said.get('series')}"
+    return wrapped([f"{place}: {chosen}"])
 
 
 def _outcome(run: Run) -> tuple[str, str]:

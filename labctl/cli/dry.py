@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from labctl.capabilities import Operator
 from labctl.cli import findings as found_text
@@ -15,26 +17,71 @@ from labctl.cli.guard import hushed
 from labctl.cli.live import Lines, Live
 from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_settings, options
 from labctl.cli.options import request as request_of
+from labctl.cli.series import ran_json, ran_text, recorded, worst
 from labctl.cli.terminal import TerminalOperator
 from labctl.cli.text import Paint
+from labctl.clock import new_run_id
 from labctl.engine.expected import Expected, expected_of
-from labctl.errors import UsageError
+from labctl.errors import ExitCode, UsageError
 from labctl.plan import Plan
-from labctl.record import find_run, open_run
+from labctl.prepare import Prepared, prepare_all
+from labctl.record import Json, find_run, open_run
 from labctl.report import write_report
-from labctl.session import Result, dry_run, golden_of, prepare, shadow_of
+from labctl.session import Result, dry_run, golden_of, shadow_of, stem_of
 
 
 def run(command: str, arguments: list[str]) -> int:
     """Check a recipe, run it on the rig's twin, and say what came of it."""
     asked = _parser(command).read(arguments)
     speed = _speed(asked.speed)
-    plan, findings = prepare(request_of(asked))
-    expected = _expected(asked.shadow, plan, asked.runs)
+    prepared = prepare_all(request_of(asked))
+    expected = [_expected(asked.shadow, plan, asked.runs) for plan in prepared.plans]
+    if prepared.findings and asked.format != "json":
+        print(found_text.listed(prepared.findings), file=sys.stderr)
+    if prepared.members:
+        return _series(asked, prepared, expected, speed)
+    result, report = _one(asked, prepared.plans[0], expected[0], speed)
+    if asked.format == "json":
+        print(json.dumps(result.summary, ensure_ascii=False))
+    else:
+        hushed(lambda: _tell(result, report))
+    return result.exit_code
+
+
+def _series(
+    asked: argparse.Namespace,
+    prepared: Prepared,
+    expected: Sequence[Sequence[Expected]],
+    speed: float | None,
+) -> int:
+    """Run all members, one after the other; an interruption ends the series."""
     quiet = asked.format == "json"
-    if findings and not quiet:
-        print(found_text.listed(findings), file=sys.stderr)
-    screen = None if quiet else _screen(asked.pressure_unit)
+    series = new_run_id(stem_of(prepared.plans[0]))
+    results: list[Result] = []
+    for member, plan, compared in zip(prepared.members, prepared.plans, expected, strict=True):
+        if not quiet:
+            said = f"{member.number} of {member.of}: {member.label}"
+            print(Paint(sys.stdout)(said, "bold"), flush=True)
+        made = recorded(series, member)
+        results.append(_one(asked, plan, compared, speed, made)[0])
+        if results[-1].exit_code is ExitCode.INTERRUPTED:
+            break
+    if quiet:
+        print(json.dumps(ran_json(series, prepared, results), ensure_ascii=False))
+    else:
+        hushed(lambda: print("\n".join(["", *ran_text(series, prepared, results)])))
+    return worst(results).exit_code
+
+
+def _one(
+    asked: argparse.Namespace,
+    plan: Plan,
+    expected: Sequence[Expected],
+    speed: float | None,
+    member: Mapping[str, Json] = MappingProxyType({}),
+) -> tuple[Result, Path]:
+    """Run one plan, watched unless the output is for a machine; return it and its report."""
+    screen = None if asked.format == "json" else _screen(asked.pressure_unit)
     try:
         result = dry_run(
             plan,
@@ -44,16 +91,12 @@ def run(command: str, arguments: list[str]) -> int:
             asks=_asks(screen) if asked.ask else None,
             watch=None if screen is None else screen.watch,
             expected=expected,
+            member=member,
         )
     finally:
         if screen is not None:
             screen.close()
-    report = write_report(result.directory)
-    if quiet:
-        print(json.dumps(result.summary, ensure_ascii=False))
-    else:
-        hushed(lambda: _tell(result, report))
-    return result.exit_code
+    return result, write_report(result.directory)
 
 
 def _parser(command: str) -> Options:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from labctl.cli.closing import closing, next_steps
 from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.text import Paint, clipped, columns, table
 from labctl.errors import ExitCode, LabctlError, UsageError
-from labctl.record import find_run, open_run, summary
-from labctl.record.rows import RunRow
-from labctl.record.schema import FILE_NAME
+from labctl.record import all_runs, find_run, open_run, summary
+from labctl.record.rows import Json, RunRow
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -46,18 +46,24 @@ def _runs(arguments: list[str]) -> int:
     add_runs(parser)
     add_format(parser)
     asked = parser.read(arguments)
-    found = [(file.parent, _meta(file)) for file in sorted(asked.runs.glob(f"*/{FILE_NAME}"))]
+    found = [(path, *_meta(path)) for path in all_runs(asked.runs)]
     if asked.format == "json":
-        print(json.dumps({"runs": [_row(path, meta) for path, meta in found]}, ensure_ascii=False))
+        print(json.dumps({"runs": [_row(*row) for row in found]}, ensure_ascii=False))
         return ExitCode.COMPLETE
     if not found:
         print(f"no runs in {asked.runs}; `labctl dry-run RECIPE` makes one")
         return ExitCode.COMPLETE
     rows = [
-        (path.name, meta.outcome or meta.state, meta.sample, clipped(meta.recipe_name, 40))
+        (
+            path.name,
+            meta.outcome or meta.state,
+            meta.sample,
+            _of(member),
+            clipped(meta.recipe_name, 40),
+        )
         if meta
-        else (path.name, "cannot be read", "", "")
-        for path, meta in found
+        else (path.name, "cannot be read", "", "", "")
+        for path, meta, member in found
     ]
     print("\n".join(clipped(line, columns()) for line in table(rows)))
     return ExitCode.COMPLETE
@@ -90,16 +96,28 @@ def _report(arguments: list[str]) -> int:
     return ExitCode.COMPLETE
 
 
-def _meta(file: Path) -> RunRow | None:
+def _meta(path: Path) -> tuple[RunRow | None, Mapping[str, Json]]:
+    """Return what a record says of its run, and of the series that it belongs to."""
     try:
-        with open_run(file) as found:
-            return found.meta
+        with open_run(path) as found:
+            return found.meta, found.member
     except LabctlError:
-        return None
+        return None, {}
 
 
-def _row(path: Path, meta: RunRow | None) -> dict[str, str | bool | None]:
-    return {
+def _of(member: Mapping[str, Json]) -> str:
+    """Say which run of a series it is, shortly.
+
+    >>> _of({"member": 2, "of": 6, "values": {"t": "1 min"}})
+    '2/6 1 min'
+    """
+    values = member.get("values")
+    said = ", ".join(map(str, values.values())) if isinstance(values, Mapping) else ""
+    return f"{member.get('member')}/{member.get('of')} {said}" if member else ""
+
+
+def _row(path: Path, meta: RunRow | None, member: Mapping[str, Json]) -> dict[str, Json]:
+    row: dict[str, Json] = {
         "run": path.name,
         "directory": str(path),
         "recipe": meta.recipe_name if meta else None,
@@ -108,3 +126,4 @@ def _row(path: Path, meta: RunRow | None) -> dict[str, str | bool | None]:
         "outcome": meta.outcome if meta else None,
         "simulated": meta.simulated if meta else None,
     }
+    return {**row, "member": member} if member else row

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from labctl.cli.options import Options, add_recipe, add_runs, add_settings, options, request
 from labctl.cli.planned import as_json, as_text
-from labctl.errors import ExitCode, Finding, UsageError
+from labctl.errors import ExitCode, UsageError
 from labctl.outlook.course import Course, estimated
 from labctl.plan import Plan
-from labctl.prepare import prepare
+from labctl.prepare import Prepared, prepare_all
 
 FORMATS = ("text", "json", "html")
 
@@ -31,9 +31,12 @@ def run(command: str, arguments: list[str]) -> int:
         return ExitCode.COMPLETE
     if asked.like is not None:
         raise UsageError("--like goes with --write-batch SHEET")
-    plan, findings = prepare(request(asked))
-    course = _course(plan, simulate=asked.simulate)
-    text = _written(plan, course, findings, asked.format)
+    prepared = prepare_all(request(asked))
+    if prepared.members and asked.format == "html":
+        said = ", ".join(prepared.members[0].values)
+        raise UsageError(f"a page to print is of one run; choose it with --set ({said})")
+    courses = [_course(plan, simulate=asked.simulate) for plan in prepared.plans]
+    text = _written(prepared, courses, asked.format)
     if asked.output is None:
         print(text)
     else:
@@ -68,14 +71,21 @@ def _course(plan: Plan, *, simulate: bool) -> Course:
     return course_of(plan)
 
 
-def _written(plan: Plan, course: Course, findings: Sequence[Finding], form: str) -> str:
+def _written(prepared: Prepared, courses: Sequence[Course], form: str) -> str:
+    if prepared.members:
+        from labctl.cli.series import plan_json, plan_text
+
+        if form == "json":
+            return json.dumps(plan_json(prepared, courses), ensure_ascii=False)
+        return "\n".join(plan_text(prepared, courses))
+    (plan,), (course,) = prepared.plans, courses
     if form == "json":
-        return json.dumps(as_json(plan, course, findings), ensure_ascii=False)
+        return json.dumps(as_json(plan, course, prepared.findings), ensure_ascii=False)
     if form == "html":
         from labctl.report.plan_page import plan_page
 
-        return plan_page(plan, course, findings)
-    return "\n".join(as_text(plan, course, findings))
+        return plan_page(plan, course, prepared.findings)
+    return "\n".join(as_text(plan, course, prepared.findings))
 
 
 def _save(text: str, path: Path) -> None:

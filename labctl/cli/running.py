@@ -17,7 +17,7 @@ from labctl.control.server import FILE_NAME
 from labctl.errors import ExitCode, UsageError
 from labctl.hardware.launch import launch
 from labctl.hardware.order import place
-from labctl.prepare import prepare
+from labctl.prepare import prepare_one
 from labctl.record import open_run, summary
 
 AGREE = "yes"
@@ -44,7 +44,7 @@ def run(command: str, arguments: list[str]) -> int:
     request = replace(
         request_of(asked), now=local_now(), operator=asked.operator, sample=asked.sample
     )
-    planned, findings = prepare(request)
+    planned, findings = prepare_one(request)
     if planned.rig.model.guard is None:
         raise UsageError("the rig file has no `guard`; nothing is heated on hardware without one")
     quiet = asked.format == "json"
@@ -53,7 +53,7 @@ def run(command: str, arguments: list[str]) -> int:
     if not asked.yes:
         _agreed(planned.recipe.head.name, planned.rig.model.name, asked.operator)
     directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
-    place(directory, request, asked.rig, asked.batch)
+    place(directory, request, asked.rig, asked.batch, planned.recipe.files)
     launch(directory)
     if asked.detach:
         print(json.dumps({"run": directory.name, "directory": str(directory)}) if quiet

@@ -11,7 +11,7 @@ from labctl.clock import today
 from labctl.errors import LabctlError, UsageError
 from labctl.outlook.sheet import empty_fields, template
 from labctl.prepare import Request, beside
-from labctl.recipe.load import load_recipe
+from labctl.recipe.load import open_recipe
 from labctl.registry import bundled_rig
 from labctl.rig.batch import Batch, load_batch
 from labctl.rig.load import load_rig
@@ -27,10 +27,12 @@ def write_sheet(asked: Request, path: Path, like: Path | None, runs: Path) -> li
     """
     if path.exists():
         raise UsageError(f"{path} is there already; it is not overwritten, choose another name")
-    recipe = load_recipe(asked.recipe, asked.settings)
+    source, settings = open_recipe(asked.recipe), asked.settings or {}
+    recipe = source.recipe(settings)
+    members = [source.recipe({**settings, **m.values}) for m in source.members(settings)]
     rig = load_rig(asked.rig or bundled_rig())
     older, origin = _older(asked, like, runs, recipe.head.name)
-    text = template(recipe, rig, older, today())
+    text = template(recipe, rig, older, today(), members)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

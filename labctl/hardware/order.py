@@ -7,6 +7,7 @@ the originals change meanwhile.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,9 +21,17 @@ RIG: Final = "rig.yaml"
 SHEET: Final = "sheet.yaml"
 
 
-def place(directory: Path, request: Request, rig: Path, batch: Path) -> None:
-    """Write an order into a run's directory, which is made."""
+def place(
+    directory: Path, request: Request, rig: Path, batch: Path, used: Mapping[str, str]
+) -> None:
+    """Write an order into a run's directory, which is made.
+
+    `used` are the texts of the files that the recipe uses, by their names relative to it.
+    """
     directory.mkdir(parents=True)
+    for name, text in used.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text, encoding="utf-8")
     for source, name in ((request.recipe, RECIPE), (rig, RIG), (batch, SHEET)):
         (directory / name).write_bytes(source.read_bytes())
     words = {

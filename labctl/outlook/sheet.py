@@ -46,14 +46,24 @@ class _Row:
     old: Load | None
 
 
-def template(recipe: Recipe, rig: LoadedRig, like: Batch | None, today: dt.date) -> str:
+def template(
+    recipe: Recipe,
+    rig: LoadedRig,
+    like: Batch | None,
+    today: dt.date,
+    members: Sequence[Recipe] = (),
+) -> str:
     """Return the text of a sheet to fill in, `like` being an older one of the same recipe.
+
+    `members` are the recipes of its series: one sheet serves them all, so it draws for the run that
+    needs most of a reagent.
 
     Raises:
         FindingsError: names of recipe and rig that do not meet.
     """
+    made = members or (recipe,)
     vessel = _vessel(recipe, rig, like)
-    pumps = _pumps(recipe, rig, like)
+    pumps = _pumps(made, rig, like)
     draft = {
         name: _draft(_concentration(reagent, _old(like, name)), rig, pumps[name])
         for name, reagent in recipe.head.reagents.items()
@@ -62,10 +72,12 @@ def template(recipe: Recipe, rig: LoadedRig, like: Batch | None, today: dt.date)
     sheet = Batch(
         labctl="batch/1", sample="", operator=_NOBODY, vessel=vessel, path=path, loads=draft
     )
-    planned = plan(recipe, rig, LoadedBatch(sheet, compose("labctl: batch/1", "<draft>")))
-    rows = [_row(row, recipe, rig, like) for row in materials(planned)]
-    loads = [line for row in rows for line in _load(row)]
-    lines = [*_head(recipe, rig, vessel, like, today), "loads:" if loads else "loads: {}"]
+    batch = LoadedBatch(sheet, compose("labctl: batch/1", "<draft>"))
+    planned = zip(*(materials(plan(one, rig, batch)) for one in made), strict=True)
+    most = [max(each, key=lambda row: row.needed_ml) for each in planned]
+    loads = [line for row in most for line in _load(_row(row, recipe, rig, like))]
+    head = _head(recipe, rig, vessel, like, today, two=any(map(_needs_two, made)))
+    lines = [*head, "loads:" if loads else "loads: {}"]
     return "\n".join([*lines, *loads, *_accept(like), ""])
 
 
@@ -95,7 +107,7 @@ def _vessel(recipe: Recipe, rig: LoadedRig, like: Batch | None) -> str:
     return (fitting or list(vessels))[0]
 
 
-def _pumps(recipe: Recipe, rig: LoadedRig, like: Batch | None) -> dict[str, str]:
+def _pumps(recipes: Sequence[Recipe], rig: LoadedRig, like: Batch | None) -> dict[str, str]:
     """Say for every reagent which pump holds it, "" for by hand.
 
     As on the old sheet; otherwise what is injected takes the rig's free pumps in their order, HF
@@ -104,8 +116,9 @@ def _pumps(recipe: Recipe, rig: LoadedRig, like: Batch | None) -> dict[str, str]
     entries = {n: e for n, e in rig.model.devices.items() if isinstance(e, PumpEntry)}
     found = {name: row.pump if row.pump in entries else "" for name, row in _rows(like).items()}
     free = [name for name in entries if name not in found.values()]
-    injected = _injected(recipe)
-    for name, reagent in recipe.head.reagents.items():
+    injected: set[str] = set().union(*map(_injected, recipes))
+    reagents = recipes[0].head.reagents
+    for name, reagent in reagents.items():
         if name in found or name not in injected:
             continue
         substance = parse_composition(reagent.is_).substance.name
@@ -114,7 +127,7 @@ def _pumps(recipe: Recipe, rig: LoadedRig, like: Batch | None) -> dict[str, str]
         if fitting:
             found[name] = fitting[0]
             free.remove(fitting[0])
-    return {name: found.get(name, "") for name in recipe.head.reagents}
+    return {name: found.get(name, "") for name in reagents}
 
 
 def _injected(recipe: Recipe) -> set[str]:
@@ -178,7 +191,13 @@ def _row(material: Material, recipe: Recipe, rig: LoadedRig, like: Batch | None)
 
 
 def _head(
-    recipe: Recipe, rig: LoadedRig, vessel: str, like: Batch | None, today: dt.date
+    recipe: Recipe,
+    rig: LoadedRig,
+    vessel: str,
+    like: Batch | None,
+    today: dt.date,
+    *,
+    two: bool,
 ) -> Iterator[str]:
     head = recipe.head
     yield _noted("labctl: batch/1", f"for {head.name} on {rig.model.name}")
@@ -188,7 +207,7 @@ def _head(
         yield _noted(f"golden: {_text(like.golden)}", "last good batch")
     yield _noted(f"operator: {_text(like.operator)}" if like else "operator:", "who runs it")
     second = like.second if like else ""
-    if second or _needs_two(recipe):
+    if second or two:
         yield _noted(
             f"second: {_text(second)}" if second else "second:", "the other one of two people"
         )

@@ -29,7 +29,7 @@ def settings_of(document: Document, given: Mapping[str, str]) -> dict[str, str]:
     if findings:
         raise FindingsError(findings)
     for name, value in given.items():
-        _accept(name, value, choose, settings)
+        accept(name, value, choose, settings)
         settings[name] = value
     findings = _tables(document, choose, settings)
     if findings:
@@ -37,19 +37,22 @@ def settings_of(document: Document, given: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
-def substituted(document: Document, node: Node, place: Place, settings: Mapping[str, str]) -> Node:
+def substituted(
+    document: Document, node: Node, place: Place, settings: Mapping[str, str],
+    known: str = "neither chosen nor assumed",
+) -> Node:  # fmt: skip
     """Return a node with every `$name` replaced by its value.
 
     Raises:
-        FindingsError: a name that is neither chosen nor assumed.
+        FindingsError: a name that has no value; `known` says what it is not.
     """
     if not _chosen(node):
         return node
     if isinstance(node, dict):
-        return {k: substituted(document, v, (*place, k), settings) for k, v in node.items()}
+        return {k: substituted(document, v, (*place, k), settings, known) for k, v in node.items()}
     if isinstance(node, list):
-        return [substituted(document, v, (*place, n), settings) for n, v in enumerate(node)]
-    return " ".join(_word(document, word, place, settings) for word in node.split(" "))
+        return [substituted(document, v, (*place, n), settings, known) for n, v in enumerate(node)]
+    return " ".join(_word(document, word, place, settings, known) for word in node.split(" "))
 
 
 def _chosen(node: Node) -> bool:
@@ -59,12 +62,14 @@ def _chosen(node: Node) -> bool:
     return any(map(_chosen, node)) if isinstance(node, list) else "$" in node
 
 
-def _word(document: Document, word: str, place: Place, settings: Mapping[str, str]) -> str:
+def _word(
+    document: Document, word: str, place: Place, settings: Mapping[str, str], known: str
+) -> str:
     if not word.startswith("$"):
         return word
     name = word[1:]
     if name not in settings:
-        message = f"{word} is neither chosen nor assumed{nearest(name, settings)}"
+        message = f"{word} is {known}{nearest(name, settings)}"
         raise FindingsError([document.mark(place).finding("names.unknown_choice", message)])
     return settings[name]
 
@@ -88,7 +93,7 @@ def _default(
     if not isinstance(default, str):
         return [mark.finding("schema.missing_key", f"choose.{name} needs a `default`")]
     try:
-        _accept(name, default, {name: row}, {name: default})
+        accept(name, default, {name: row}, {name: default})
     except UsageError as error:
         at = document.mark(("choose", name, "default"))
         return [at.finding("choices.default", str(error))]
@@ -96,10 +101,17 @@ def _default(
     return []
 
 
-def _accept(name: str, value: str, choose: Mapping[str, Node], settings: Mapping[str, str]) -> None:
+def accept(name: str, value: str, choose: Mapping[str, Node], settings: Mapping[str, str]) -> None:
+    """Refuse a value that cannot be set, or is not allowed.
+
+    `choose` are the rows by name; what only `settings` has is assumed, and keeps its dimension.
+
+    Raises:
+        UsageError: no such name, one that follows from another, or a value that is not allowed.
+    """
     row = choose.get(name)
     if row is None and name in settings:
-        _same_dimension(name, value, settings[name])
+        same_dimension(name, value, settings[name])
         return
     if not isinstance(row, dict):
         message = f"{name!r} cannot be set{nearest(name, [*choose, *settings])}"
@@ -114,7 +126,12 @@ def _accept(name: str, value: str, choose: Mapping[str, Node], settings: Mapping
         _within(name, value, span)
 
 
-def _same_dimension(name: str, value: str, written: str) -> None:
+def same_dimension(name: str, value: str, written: str) -> None:
+    """Refuse a value of another dimension than the one that is written.
+
+    Raises:
+        UsageError: another dimension, or no quantity.
+    """
     try:
         parse(value, dimension_of(written))
     except UnitError as error:

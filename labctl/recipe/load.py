@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from labctl.chemistry.reagent import parse_composition
 from labctl.errors import Finding, FindingsError, RefusedError, nearest
-from labctl.recipe.choices import settings_of, substituted
-from labctl.recipe.model import STEPS, Head, Recipe, Stage
+from labctl.recipe.blocks import Files, grafted
+from labctl.recipe.building import Builder, Scope
+from labctl.recipe.choices import settings_of
+from labctl.recipe.model import Head, Recipe, Stage
+from labctl.recipe.series import Member, members_of, series_of
 from labctl.recipe.steps.base import Step, flattened
-from labctl.recipe.steps.when import When
 from labctl.source import Document, Node, Place, collect, read, validate
 
-SECTIONS = ("choose", "stages", "finally")
-NESTED = ("steps", "then", "otherwise")
+SECTIONS = ("choose", "series", "blocks", "stages", "finally")
 
 
 def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe:
@@ -25,7 +27,53 @@ def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe
         FindingsError: everything wrong in the file that can be seen without a rig.
         UsageError: a setting that is not allowed.
     """
-    return recipe_of(read(path), settings or {})
+    return open_recipe(path).recipe(settings or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A recipe that was read, its blocks grafted in, to be given its types once or many times."""
+
+    document: Document
+    files: Files
+
+    def recipe(self, settings: Mapping[str, str]) -> Recipe:
+        """Make the choices and give the recipe its types.
+
+        Raises:
+            FindingsError: everything wrong in the file that can be seen without a rig.
+            UsageError: a setting that is not allowed.
+        """
+        return _typed(self.document, settings, self.files.texts)
+
+    def members(self, settings: Mapping[str, str]) -> tuple[Member, ...]:
+        """Return the members of the recipe's series; none without one, or where all are set.
+
+        Raises:
+            FindingsError: choices or a series that cannot be read.
+            UsageError: a setting that is not allowed.
+        """
+        series = series_of(self.document, settings_of(self.document, settings))
+        return members_of(series, settings)
+
+
+def open_recipe(path: Path) -> Opened:
+    """Read a recipe and the files that it uses.
+
+    Raises:
+        FindingsError: a file that cannot be read, or a block that cannot be used.
+    """
+    return opened(read(path))
+
+
+def opened(document: Document, files: Files | None = None) -> Opened:
+    """Graft blocks into a composed recipe; `files` are those beside it unless given.
+
+    Raises:
+        FindingsError: a file that cannot be read, or a block that cannot be used.
+    """
+    beside = files or Files(Path(document.file).parent)
+    return Opened(grafted(document, beside), beside)
 
 
 def recipe_of(document: Document, settings: Mapping[str, str]) -> Recipe:
@@ -35,13 +83,18 @@ def recipe_of(document: Document, settings: Mapping[str, str]) -> Recipe:
         FindingsError: everything wrong in the file that can be seen without a rig.
         UsageError: a setting that is not allowed.
     """
+    return opened(document).recipe(settings)
+
+
+def _typed(document: Document, settings: Mapping[str, str], texts: Mapping[str, str]) -> Recipe:
     tree = document.mapping()
     chosen = settings_of(document, settings)
+    series = series_of(document, chosen)
     bare: Node = {key: value for key, value in tree.items() if key not in SECTIONS}
     heads: list[Head] = []
     stages: list[Stage] = []
     final: list[tuple[Step, ...]] = []
-    builder = _Builder(document, chosen)
+    builder = Builder(document, Scope(chosen))
     names = document.mapping(("stages",)) if "stages" in tree else {}
     attempts: list[Callable[[], object]] = [
         lambda: heads.append(validate(Head, document, (), bare)),
@@ -49,102 +102,16 @@ def recipe_of(document: Document, settings: Mapping[str, str]) -> Recipe:
         lambda: final.append(builder.steps(tree.get("finally", []), ("finally",), "finally")),
     ]
     collect(attempts)
-    recipe = Recipe(heads[0], chosen, tuple(stages), final[0], document)
+    recipe = Recipe(heads[0], chosen, tuple(stages), final[0], document, series, texts)
     findings = list(_names(recipe))
     if findings:
         raise FindingsError(findings)
     return recipe
 
 
-def _stage(builder: _Builder, stages: list[Stage], name: str) -> None:
+def _stage(builder: Builder, stages: list[Stage], name: str) -> None:
     place: Place = ("stages", name)
     stages.append(Stage(name, builder.steps(builder.document.at(place), place, name)))
-
-
-class _Builder:
-    """Builds steps from nodes, children first, and numbers those without an id."""
-
-    def __init__(self, document: Document, settings: Mapping[str, str]) -> None:
-        self.document = document
-        self._settings = settings
-
-    def steps(self, node: Node, place: Place, prefix: str) -> tuple[Step, ...]:
-        """Build a list of steps; `prefix.N` names those without an id.
-
-        Raises:
-            FindingsError: everything wrong in them.
-        """
-        if not isinstance(node, list):
-            message = f"{'.'.join(map(str, place))} must be a list of steps"
-            raise FindingsError([self.document.mark(place).finding("schema.steps", message)])
-        built: list[Step] = []
-        collect(
-            partial(self._append, built, item, (*place, n), f"{prefix}.{n + 1}")
-            for n, item in enumerate(node)
-        )
-        return tuple(built)
-
-    def _append(self, built: list[Step], node: Node, place: Place, name: str) -> None:
-        step = self._step(node, place, name)
-        if not isinstance(step, When):
-            built.append(step)
-        elif self._chosen(step) in step.values:
-            built += step.steps
-
-    def _chosen(self, step: When) -> str:
-        """Return the value of the choice that a `when` goes by.
-
-        Raises:
-            FindingsError: there is no such choice, or it can never be what `is` says.
-        """
-        mark = self.document.mark((*step.place, "choice"))
-        if step.choice not in self._settings:
-            message = f"{step.choice!r} is not chosen{nearest(step.choice, self._settings)}"
-            raise FindingsError([mark.finding("names.unknown_choice", message)])
-        row = self.document.at(("choose", step.choice))
-        allowed = row.get("one_of") if isinstance(row, dict) else None
-        never = (
-            sorted(set(step.values) - set(allowed)) if isinstance(allowed, list) else step.values
-        )
-        if never:
-            of = (
-                f"one of {', '.join(map(str, allowed))}" if isinstance(allowed, list) else "no list"
-            )
-            message = f"{step.choice} is never {never[0]!r}; it is {of}"
-            at = self.document.mark((*step.place, "is"))
-            raise FindingsError([at.finding("choices.no_row", message)])
-        return self._settings[step.choice]
-
-    def _step(self, node: Node, place: Place, name: str) -> Step:
-        if not isinstance(node, dict) or len(node) != 1:
-            message = "a step is written `- verb: value`"
-            raise self._refused(place, message)
-        ((verb, written),) = node.items()
-        if verb not in STEPS:
-            at = self.document.key_mark((*place, verb))
-            message = f"unknown verb {verb!r}{nearest(verb, STEPS)}"
-            raise FindingsError([at.finding("names.unknown_verb", message)])
-        kind = STEPS[verb]
-        inside: Place = (*place, verb)
-        fields = substituted(self.document, written, inside, self._settings)
-        if kind.shorthand and not isinstance(fields, dict):
-            fields = {kind.shorthand: fields}
-        if not isinstance(fields, dict):
-            message = f"{verb} needs its values, written `{verb}: {{key: value}}`"
-            raise self._refused(place, message)
-        step = validate(kind, self.document, inside, self._with_children(fields, inside, name))
-        return step.placed(self.document, inside, name)
-
-    def _refused(self, place: Place, message: str) -> FindingsError:
-        return FindingsError([self.document.mark(place).finding("schema.step", message)])
-
-    def _with_children(self, fields: dict[str, Node], place: Place, name: str) -> Node:
-        ready: dict[str, object] = dict(fields)
-        for key in NESTED:
-            if key in fields:
-                prefix = f"{name}.else" if key == "otherwise" else name
-                ready[key] = self.steps(fields[key], (*place, key), prefix)
-        return ready  # type: ignore[return-value]
 
 
 def _names(recipe: Recipe) -> Iterator[Finding]:

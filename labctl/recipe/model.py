@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,6 +18,7 @@ from labctl.fields import (
     Volume,
     Wavelength,
 )
+from labctl.recipe.series import Series
 from labctl.recipe.steps.aliquot import Aliquot
 from labctl.recipe.steps.ask import Ask
 from labctl.recipe.steps.backfill import Backfill
@@ -145,7 +146,8 @@ class Recipe:
     """A recipe with its choices made, ready to be planned.
 
     `settings` are the values of `choose` and `assumed` names as text, tables resolved; `finally_`
-    runs after the stages, also after an abort as far as it is safe.
+    runs after the stages, also after an abort as far as it is safe; `series` are the values of its
+    series by name, `files` the texts of the files it uses.
     """
 
     head: Head
@@ -153,6 +155,8 @@ class Recipe:
     stages: tuple[Stage, ...]
     finally_: tuple[Step, ...]
     document: Document
+    series: Series = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:

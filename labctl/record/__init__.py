@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from labctl.record.meta import RunMeta
-from labctl.record.reader import Curve, Run, SpectrumStamp, find_run, last_complete, open_run
+from labctl.record.reader import (
+    Curve,
+    Run,
+    SpectrumStamp,
+    all_runs,
+    find_run,
+    last_complete,
+    open_run,
+)
 from labctl.record.rows import Assumed, DoseRow, InputRow, Json, Lot
 from labctl.record.summary import summary
 from labctl.record.writer import Record
@@ -19,6 +27,7 @@ __all__ = [
     "Run",
     "RunMeta",
     "SpectrumStamp",
+    "all_runs",
     "find_run",
     "last_complete",
     "open_run",

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.readings import Scalar
-from labctl.record.rows import Assumed, Lot, RunRow
+from labctl.record.rows import Assumed, Json, Lot, RunRow
+
+USED = "recipe/"
+"""Before the name of a file that the recipe uses, as an artefact."""
+MEMBER = "series.json"
+"""The artefact that says which member of which series a run is."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunMeta:
-    """What is known of a run before it starts; `started_local` is ISO 8601."""
+    """What is known of a run before it starts; `started_local` is ISO 8601.
+
+    `files` are the texts of the files that the recipe uses, by name; `member` says which run of
+    which series this is, and is empty for a run of its own.
+    """
 
     run_id: str
     recipe_name: str
@@ -30,6 +39,14 @@ class RunMeta:
     choices: Mapping[str, Scalar] = field(default_factory=dict)
     assumed: tuple[Assumed, ...] = ()
     lots: tuple[Lot, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    member: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def recipe_sha256(self) -> str:
+        """SHA-256 over the recipe, and over the files that it uses with their names."""
+        used = "".join(f"\0{name}\0{text}" for name, text in sorted(self.files.items()))
+        return sha256(self.recipe_text + used)
 
     def row(self) -> RunRow:
         """Give the row that begins the record."""
@@ -38,7 +55,7 @@ class RunMeta:
             recipe_name=self.recipe_name,
             recipe_path=self.recipe_path,
             recipe_text=self.recipe_text,
-            recipe_sha256=sha256(self.recipe_text),
+            recipe_sha256=self.recipe_sha256,
             rig_name=self.rig_name,
             rig_text=self.rig_text,
             batch_text=self.batch_text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from labctl.readings import Quality
 from labctl.record import rows, schema
 from labctl.record.blobs import AXIS_CODE, unpack
 from labctl.record.digest import digest_of
+from labctl.record.meta import MEMBER, USED
 from labctl.record.schema import Cell, R, Table
 
 T = TypeVar("T")
@@ -147,6 +149,26 @@ class Run:
         """Texts kept with the run."""
         return self._all(schema.ARTEFACT)
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The texts of the files that the recipe uses, by the names it uses them by."""
+        kept = [row for row in self.artefacts if row.name.startswith(USED)]
+        return {row.name.removeprefix(USED): row.text for row in kept}
+
+    @property
+    def member(self) -> dict[str, rows.Json]:
+        """Which run of which series this is; empty for a run of its own.
+
+        Raises:
+            RecordError: what says so cannot be read.
+        """
+        text = next((row.text for row in self.artefacts if row.name == MEMBER), "{}")
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise RecordError(f"{self.path}: {MEMBER} cannot be read: {error}") from None
+        return found if isinstance(found, dict) else {}
+
     def inputs(self, decision: int) -> list[rows.InputRow]:
         """Give all estimates that a decision saw."""
         return self._all(schema.DECISION_INPUT, "WHERE decision = ?", decision)
@@ -233,7 +255,7 @@ def find_run(runs_dir: Path, ref: str) -> Path:
     """
     if (Path(ref) / schema.FILE_NAME).is_file():
         return Path(ref)
-    runs = sorted(_runs(runs_dir), key=_started)
+    runs = all_runs(runs_dir)
     if not runs:
         raise UsageError(f"there are no runs in {runs_dir}; a dry run makes one")
     if ref == "last":
@@ -254,7 +276,7 @@ def last_complete(runs_dir: Path, sample: str, *, simulated: bool = True) -> Pat
 
     Records that cannot be read are passed over.
     """
-    for directory in sorted(_runs(runs_dir), key=_started, reverse=True):
+    for directory in reversed(all_runs(runs_dir)):
         with contextlib.suppress(RecordError), open_run(directory) as run:
             meta = run.meta
             wanted = meta.sample == sample and (simulated or not meta.simulated)
@@ -271,8 +293,10 @@ def _curve(stamp: SpectrumStamp, encoding: str, counts: bytes, nm: bytes) -> Cur
     return Curve(stamp, unpack(AXIS_CODE, nm), unpack(encoding, counts))
 
 
-def _runs(runs_dir: Path) -> Iterator[Path]:
-    return (file.parent for file in runs_dir.glob(f"*/{schema.FILE_NAME}"))
+def all_runs(runs_dir: Path) -> list[Path]:
+    """Return the directories of all runs, in the order they were started."""
+    found = (file.parent for file in runs_dir.glob(f"*/{schema.FILE_NAME}"))
+    return sorted(found, key=_started)
 
 
 def _started(run: Path) -> tuple[str, int]:

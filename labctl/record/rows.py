@@ -59,7 +59,9 @@ class RunRow:
     recipe_name: str = field(metadata=aside("title of the recipe"))
     recipe_path: str = field(metadata=aside("where the recipe was read from"))
     recipe_text: str = field(metadata=aside("the recipe, byte for byte"))
-    recipe_sha256: str = field(metadata=aside("SHA-256 of the recipe's text"))
+    recipe_sha256: str = field(
+        metadata=aside("SHA-256 of the recipe's text and of the files it uses")
+    )
     rig_name: str = field(metadata=aside("name of the rig"))
     rig_text: str = field(metadata=aside("the rig file, byte for byte"))
     batch_text: str = field(metadata=aside("the batch sheet, byte for byte"))

@@ -10,7 +10,8 @@ from labctl.record.rows import Json
 def summary(run: Run) -> dict[str, Json]:
     """Give the public JSON object of a run, finished or not.
 
-    `product` is there in a dry run only; doses are charges and injections, priming apart.
+    `product` is there in a dry run only, `member` in a run of a series only; doses are charges and
+    injections, priming apart.
 
     Raises:
         RecordError: the record is damaged.
@@ -32,6 +33,8 @@ def summary(run: Run) -> dict[str, Json]:
     }
     if meta.simulated:
         plain["product"] = meta.product
+    if run.member:
+        plain["member"] = run.member
     return plain
 
 

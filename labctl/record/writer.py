@@ -21,7 +21,7 @@ from labctl.readings import Channel, Event, Reading, Scalar, Spectrum
 from labctl.record import rows, schema
 from labctl.record.blobs import AXIS_CODE, pack_counts, pack_values
 from labctl.record.digest import digest_of
-from labctl.record.meta import RunMeta, sha256
+from labctl.record.meta import MEMBER, USED, RunMeta, sha256
 from labctl.record.rows import Json
 from labctl.record.schema import R, Table, encode
 from labctl.record.sink import Sink
@@ -317,6 +317,10 @@ class Record:
             self._insert(schema.ASSUMED, assumed)
         for lot in meta.lots:
             self._insert(schema.LOT, lot)
+        for name, text in meta.files.items():
+            self.artefact(USED + name, text)
+        if meta.member:
+            self.artefact(MEMBER, encode(meta.member))
         self.anchor(0, dt.datetime.fromisoformat(meta.started_local))
 
     def _insert(self, table: Table[R], row: R, *, urgent: bool = False) -> None:

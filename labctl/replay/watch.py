@@ -6,12 +6,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from labctl.engine.deciding import Baseline
 from labctl.errors import RefusedError
-from labctl.recipe.load import recipe_of
+from labctl.recipe.blocks import Files
+from labctl.recipe.load import opened
 from labctl.recipe.model import Recipe
 from labctl.recipe.steps.base import flattened
 from labctl.recipe.steps.wait_until import WaitUntil
@@ -203,7 +205,8 @@ def recipe_in(run: Run) -> Recipe | None:
         # What follows from another choice is recorded beside it, but cannot be set.
         follows = {name for name, row in rows.items() if isinstance(row, dict) and "by" in row}
         chosen = {name: str(value) for name, value in choices.items() if name not in follows}
-        return recipe_of(document, chosen)
+        files = Files(Path(meta.recipe_path).parent, run.files)
+        return opened(document, files).recipe(chosen)
     except RefusedError:
         return None
 

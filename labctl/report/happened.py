@@ -40,7 +40,7 @@ def steps(story: Story) -> Html:
 
 
 def doses(story: Story) -> Html:
-    """List every addition: commanded, delivered, how warm the flask was."""
+    """List every addition: commanded, delivered, how warm the flask was; and exposures to heat."""
     heads = [
         "dose",
         "reagent",
@@ -54,7 +54,12 @@ def doses(story: Story) -> Html:
         "state",
     ]
     rows = [_dose(dose) for dose in story.doses]
-    return section("Doses", table(heads, rows, "   nnnnnn"), anchor="doses")
+    heat = [
+        el("p", f"{moment(event.t_ns)}  {event.message}", " ", mark("measured"))
+        for event in story.events
+        if event.code == "exposure"
+    ]
+    return section("Doses", table(heads, rows, "   nnnnnn"), *heat, anchor="doses")
 
 
 def people(story: Story) -> Html:

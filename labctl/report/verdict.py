@@ -60,6 +60,7 @@ def setting(story: Story) -> Html:
             ("Recipe", meta.recipe_path),
             ("Rig", meta.rig_name),
             ("Chosen", _named(meta.choices)),
+            ("Series", _member(story)),
             ("Seed", str(meta.seed) if meta.simulated else None),
         ]
     )
@@ -104,6 +105,16 @@ def origin(story: Story) -> Html:
         ),
         anchor="origin",
     )
+
+
+def _member(story: Story) -> str | None:
+    """Say which run of which series this is."""
+    said = story.run.member
+    if not said:
+        return None
+    values = said["values"] if isinstance(said.get("values"), Mapping) else {}
+    place = f"{said.get('member')} of {said.get('of')} of {said.get('series')}"
+    return f"{place}: {_named(values)}"
 
 
 def _when(story: Story) -> str:

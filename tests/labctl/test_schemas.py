@@ -22,7 +22,7 @@ RECIPES = [
     if not path.name.endswith((".batch.yaml", ".expect.yaml"))
 ]
 SHIPPED = [
-    *((path, "recipe") for path in RECIPES),
+    *((path, "block" if path.parent.name == "blocks" else "recipe") for path in RECIPES),
     *((path, "rig") for path in [RIG, *sorted((ROOT / "rigs").glob("*.yaml"))]),
     *((path, "batch") for path in sorted((ROOT / "recipes").glob("*.batch.yaml"))),
 ]
@@ -43,7 +43,7 @@ def faults_after(kind, path, old, new):
     return faults(kind, text.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("kind", ["recipe", "rig", "batch"])
+@pytest.mark.parametrize("kind", ["recipe", "block", "rig", "batch"])
 def test_is_itself_a_valid_schema(kind):
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
     assert json.loads(json.dumps(json_schema(kind))) == json_schema(kind)
@@ -145,7 +145,7 @@ def test_a_format_that_yaml_1_2_takes_for_a_number_fits():
 
 def test_every_verb_and_every_kind_is_offered():
     verbs = definition(json_schema("recipe"), "Step")["properties"]
-    assert list(verbs) == list(STEPS)
+    assert list(verbs) == [*STEPS, "use"]
     kinds = json_schema("rig")["properties"]["devices"]["additionalProperties"]["properties"]
     assert kinds["kind"]["enum"] == [*device_shapes()]
     assert "operator" in device_shapes()
@@ -184,7 +184,7 @@ def keys(kind):
 
 ALL_KEYS = [
     pytest.param(value, id=f"{mapping}.{key}")
-    for kind in ("recipe", "rig", "batch")
+    for kind in ("recipe", "block", "rig", "batch")
     for mapping, key, value in keys(kind)
 ]
 
@@ -210,7 +210,7 @@ def test_every_quantity_says_what_it_is_and_shows_its_unit(value):
 def test_nothing_is_told_of_keys_that_do_not_exist():
     told = read(ROOT / "labctl/assets/schema/keys.yaml").tree
     known = {}
-    for kind in ("recipe", "rig", "batch"):
+    for kind in ("recipe", "block", "rig", "batch"):
         for mapping, key, _ in keys(kind):
             known.setdefault(mapping, set()).add(key)
     known["any"] = set().union(*known.values())

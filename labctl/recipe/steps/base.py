@@ -41,10 +41,9 @@ class Step(Strict, ABC):
         return self._written[1] if self._written else ()
 
     def placed(self, document: Document, place: Place, name: str) -> Step:
-        """Remember where the step was written, and its name unless it has one; return it."""
+        """Remember where the step was written, and what it is called; return it."""
         self._written = document, place
-        if not self.id:
-            object.__setattr__(self, "id", name)  # not yet in anyone's hands
+        object.__setattr__(self, "id", name)  # not yet in anyone's hands
         return self
 
     def renamed(self, name: str) -> Step:

@@ -190,7 +190,7 @@ def test_a_dry_run_of_a_wrong_recipe_touches_nothing(written, recipe, tmp_path, 
     assert not runs.exists()
 
 
-@pytest.mark.parametrize("kind", ["recipe", "rig", "batch"])
+@pytest.mark.parametrize("kind", ["recipe", "block", "rig", "batch"])
 def test_the_schema_of_each_kind_of_file_is_printed(kind, capsys):
     assert main(["check", "--schema", kind]) == 0
     assert json.loads(capsys.readouterr().out)["type"] == "object"

@@ -61,6 +61,40 @@ def test_the_run_itself_comes_back(record):
         assert run.anchors[0].local == "2025-11-03T09:00:00"
 
 
+def test_the_files_a_recipe_uses_come_back_and_its_hash_covers_them(tmp_path):
+    def hashed(name, files):
+        record = Record.create(tmp_path / name, meta(files=files), durable=False)
+        with closed(record) as run:
+            assert run.files == files
+            return run.meta.recipe_sha256
+
+    plain = hashed("none", {})
+    assert plain == meta().row().recipe_sha256
+    one = hashed("one", {"blocks/a.yaml": "labctl: block/1\n"})
+    other = hashed("other", {"blocks/a.yaml": "labctl: block/1 \n"})
+    moved = hashed("moved", {"blocks/b.yaml": "labctl: block/1\n"})
+    assert len({plain, one, other, moved}) == 4
+
+
+def test_the_member_of_a_series_comes_back_and_the_digest_is_that_of_a_single_run(tmp_path):
+    member = {"series": "s", "member": 2, "of": 6, "values": {"t": "1 min"}}
+    digests = []
+    for name, of in (("alone", {}), ("member", member)):
+        record = Record.create(tmp_path / name, meta(member=of), durable=False)
+        with closed(record) as run:
+            assert run.member == of
+            assert summary(run).get("member", {}) == of
+            digests.append(run.digest())
+    assert digests[0] == digests[1]
+
+
+def test_a_membership_that_cannot_be_read_is_said(tmp_path):
+    record = Record.create(tmp_path / "run", meta(), durable=False)
+    record.artefact("series.json", "{")
+    with closed(record) as run, pytest.raises(RecordError, match=r"series\.json"):
+        run.member  # noqa: B018 - reading it is the test
+
+
 def test_readings_come_back_by_channel_and_bad_ones_as_gaps(record):
     record.channels([Channel("flask.T", "temperature", 0, 350), Channel("flask.P", "pressure")])
     rows = [(250.5, Quality.GOOD), (251.5, Quality.UNCERTAIN), (999.0, Quality.BAD), (None, 2)]

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from labctl.errors import UnknownNameError, UsageError
-from labctl.record import open_run
+from labctl.record import Record, RunMeta, open_run
 from labctl.replay import Frame, Watch, replay_run, replayed
 from labctl.replay.estimators import Found
 from labctl.replay.recorded import Peaks, peaks, with_peaks
-from labctl.replay.watch import watches
+from labctl.replay.watch import recipe_in, watches
 from labctl.spectroscopy.temperature import to_25c
 
 TAU_S, RISE_NM, START_NM = 200.0, 12.0, 566.0
@@ -198,3 +198,30 @@ def test_a_run_by_aliquots_is_made_again_from_cuvettes(by_hand_run):
         assert now.peak_nm == pytest.approx(was.peak_nm, abs=0.01)
         assert now.sigma_nm == pytest.approx(was.sigma_nm, rel=0.02)
     assert again.outcome.verdict == "saturated"
+
+
+USING = """\
+labctl: recipe/1
+name: uses a file
+needs: {vessel: 50 mL, max_T: 100 C}
+stages: {only: [use: {id: gas, recipe: blocks/fill.yaml, with: {cycles: 2}}]}
+"""
+FILL = """\
+labctl: block/1
+parameters: {cycles: {default: 3}}
+steps: [backfill: {cycles: $cycles}]
+"""
+
+
+@pytest.mark.parametrize(("files", "steps"), [({"blocks/fill.yaml": FILL}, ["gas.1"]), ({}, None)])
+def test_a_recipe_is_read_again_with_the_files_that_the_record_holds(tmp_path, files, steps):
+    beside = tmp_path / "blocks/fill.yaml"
+    beside.parent.mkdir()
+    beside.write_text(FILL.replace("backfill", "changed"), encoding="utf-8")
+    path, started = str(tmp_path / "r.yaml"), "2025-11-03T09:00:00"
+    meta = RunMeta("id", "uses a file", path, USING, 1, True, started, files=files)
+    Record.create(tmp_path / "run", meta, durable=False).close()
+    with open_run(tmp_path / "run") as run:
+        recipe = recipe_in(run)
+    found = None if recipe is None else [step.id for step in recipe.stages[0].steps]
+    assert found == steps
