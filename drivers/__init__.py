@@ -13,6 +13,9 @@ CATALOG: dict[str, Listing] = {
     "eurotherm_3216": Listing(
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
+    "horiba_icl": Listing(
+        "drivers.horiba_icl:HoribaIcl", "HORIBA", "SpectrAcq3 (ICL)", ("pl",), "tcp"
+    ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",

@@ -9,6 +9,7 @@ from labctl.capabilities import Listing
 CATALOG: dict[str, Listing] = {
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
+    "horiba_icl": Listing("simulators.horiba_icl:SimHoribaIcl"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "modbus_relay_8ch": Listing("simulators.modbus_relay_8ch:SimRelay8ch"),
     "newera_ne1000": Listing("simulators.newera_ne1000:SimNe1000"),

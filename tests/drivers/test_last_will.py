@@ -11,7 +11,8 @@ from labctl.registry import catalog, load
 from tests.drivers.test_same_bytes import CASES
 
 NS = 1_000_000_000
-ONLY_LOOKS = {kind for kind in catalog("drivers") if kind.startswith(("ocean_", "pfeiffer_"))}
+LOOKERS = ("horiba_", "ocean_", "pfeiffer_")
+ONLY_LOOKS = {kind for kind in catalog("drivers") if kind.startswith(LOOKERS)}
 
 
 @dataclass(frozen=True)
