@@ -59,6 +59,7 @@ class HoribaIcl:
         self._saq = {"index": 0}
         self._integration_s = self._scan.dwell_s
         self._averages = 1
+        self._homed = False
 
     @property
     def max_counts(self) -> int:
@@ -66,12 +67,12 @@ class HoribaIcl:
         return max(1, round(self._scan.rate_high * self._integration_s))
 
     async def connect(self) -> Identity:
-        """Open the connection and both instruments; wait for the grating to be homed.
+        """Open the connection and both instruments, and end what another program left running.
 
-        The monochromator homes once after power-up, within three minutes; nothing else moves.
+        Opened for the first time after power-up, the monochromator homes; the first scan waits.
 
         Raises:
-            RefusedByDeviceError: an instrument is missing, busy for too long, or refuses.
+            RefusedByDeviceError: an instrument is missing, or refuses.
             GarbledError: an answer outside the protocol.
             NoReplyError: no answer.
             PortLostError: the port is gone, or the other side hung up.
@@ -81,7 +82,7 @@ class HoribaIcl:
         await self._icl.ask("icl_binMode", {"mode": "none"})
         mono = await self._find("mono", self._scan.monochromator)
         detector = await self._find("saq3", 0)
-        await self._home()
+        self._homed = False
         await self._clear()
         await self.set_exposure(self._integration_s, self._averages)
         model = f"{mono}, {detector}"
@@ -135,6 +136,8 @@ class HoribaIcl:
     async def acquire(self, t_ns: int) -> Spectrum:
         """Scan once, stamped `t_ns` at its start: mean counts of each point, shape (n,).
 
+        The first scan waits, for three minutes at most, until the grating is homed.
+
         A point whose current was over scale is given as `max_counts`, which is saturated.
 
         Raises:
@@ -142,6 +145,8 @@ class HoribaIcl:
             GarbledError: an answer outside the protocol, or another point than the one asked for.
             DeviceError: it does not answer.
         """
+        if not self._homed:
+            await self._home()
         await self._clear()
         started = await self._icl.ask(
             "saq3_acqStart", self._saq | {"trigger": _EACH_WAITS_FOR_TRIGGER}
@@ -175,7 +180,8 @@ class HoribaIcl:
         if not await self._is_initialised():
             await self._icl.ask("mono_init", self._mono | {"force": False})
             await self._rest("to be homed")
-        if not await self._is_initialised():
+        self._homed = await self._is_initialised()
+        if not self._homed:
             raise RefusedByDeviceError(self.name, "mono_isInitialized", "true", "false")
 
     async def _is_initialised(self) -> bool:
@@ -194,8 +200,8 @@ class HoribaIcl:
         return _flag(answer, "isDataAvailable", self.name)
 
     async def _move(self, nm: float) -> None:
-        target = {"wavelength": round(nm, 4)}
-        await self._icl.ask("mono_moveToPosition", self._mono | target, timeout_s=_MOVE_S)
+        target: Answer = {**self._mono, "wavelength": round(nm, 4)}
+        await self._icl.ask("mono_moveToPosition", target, timeout_s=_MOVE_S)
         await self._rest(f"to go to {nm:g} nm")
         stands_nm = await self._at_nm()
         if abs(stands_nm - nm) > _AT_NM:

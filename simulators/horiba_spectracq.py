@@ -149,15 +149,20 @@ class SpectrAcq:
         }
 
     def _rate(self, integration_s: float, t_ns: int) -> float:
-        """Count photons, in slices so short that the counter keeps up; one count is one photon."""
+        """Count photons: one count is one photon, and a flood is counted in short slices."""
         if self.blind or not self._bias_v:
             return 0.0
-        slices = math.ceil(integration_s / _SLICE_S)
+        counts = self._counts(integration_s, 1, t_ns)
+        if counts >= _SLICE_COUNTS:
+            counts = self._counts(integration_s, math.ceil(integration_s / _SLICE_S), t_ns)
+        return counts / integration_s
+
+    def _counts(self, integration_s: float, slices: int, t_ns: int) -> float:
         slice_s = integration_s / slices
         axis, at = self._axis(self._mono.at_nm(t_ns))
         dark = _DARK_CPS * slice_s
         exposure = Exposure(axis, slice_s, slices, 0, _SLICE_COUNTS, dark, math.sqrt(dark))
-        return float(self._plant.counts(self._sees, exposure, t_ns)[at] / slice_s)
+        return float(self._plant.counts(self._sees, exposure, t_ns)[at] * slices)
 
     def _axis(self, nm: float) -> tuple[tuple[float, ...], int]:
         """Put the wavelength that passes on a coarse axis: the light's shape needs one."""

@@ -76,8 +76,8 @@ def ready(client):
 def test_an_answer_has_the_id_the_command_and_the_manuals_names(client):
     answer = client.ask("icl_info", number=1234)
     assert (answer["id"], answer["command"], answer["errors"]) == (1234, "icl_info", [])
-    names = "nodeAlias nodeApiVersion nodeBuilt nodeDescription nodeId nodeVersion".split()
-    assert sorted(answer["results"]) == names
+    names = ("Alias", "ApiVersion", "Built", "Description", "Id", "Version")
+    assert sorted(answer["results"]) == [f"node{name}" for name in names]
     assert client.ask("icl_binMode", mode="none")["results"] == {}
 
 
@@ -341,7 +341,9 @@ async def test_the_makers_own_sdk_scans_with_it(still_plant):
     # The clock of the instrument runs ten times faster than the client's.
     served = await serve_tcp(sim, lambda: round((loop.time() - started) * 10 * NS))
     try:
-        said = await asyncio.to_thread(run_foreign, python, SCAN_OF_THE_SDK, str(served.port))
+        said = await loop.run_in_executor(
+            None, run_foreign, python, SCAN_OF_THE_SDK, str(served.port)
+        )
     finally:
         await served.close()
     assert said.splitlines() == [
