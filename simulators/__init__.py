@@ -13,8 +13,10 @@ CATALOG: dict[str, Listing] = {
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "modbus_relay_8ch": Listing("simulators.modbus_relay_8ch:SimRelay8ch"),
     "newera_ne1000": Listing("simulators.newera_ne1000:SimNe1000"),
+    "ocean_fx": Listing("simulators.ocean_obp:SimFx"),
     "ocean_hdx": Listing("simulators.ocean_obp:SimHdx"),
     "ocean_qepro": Listing("simulators.ocean_obp:SimQePro"),
+    "ocean_sts": Listing("simulators.ocean_obp:SimSts"),
     "pfeiffer_tpg362": Listing("simulators.pfeiffer_tpg362:SimTpg362"),
     "vacuubrand_cvc3000": Listing("simulators.vacuubrand_cvc3000:SimCvc3000"),
 }

@@ -84,6 +84,8 @@ CASES = {
         ),
         19200,
     ),
+    "ocean_fx": Case({}, {"spectrum": "absorbance"}, (lambda uvvis: uvvis.set_exposure(0.02, 2),)),
+    "ocean_sts": Case({}, {"spectrum": "pl"}, (lambda pl: pl.set_exposure(0.02, 2),)),
     "ocean_hdx": Case({}, {"spectrum": "absorbance"}, (lambda uvvis: uvvis.set_exposure(0.02, 2),)),
     "ocean_qepro": Case(
         {"detector_c": -10.0},
