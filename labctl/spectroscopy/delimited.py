@@ -105,7 +105,7 @@ def _parted(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
 def _without_spread(rows: list[Row]) -> list[Row]:
     """Leave out the columns whose head says standard deviation, as the Agilent 8453 exports it."""
     heads, _ = _parted(rows)
-    spread = {n for row in heads for n, cell in enumerate(row.cells) if _SPREAD.search(cell)}
+    spread = {n for row in heads for n, cell in enumerate(row.cells) if n and _SPREAD.search(cell)}
     return [
         Row(row.line, [cell for n, cell in enumerate(row.cells) if n not in spread]) for row in rows
     ]

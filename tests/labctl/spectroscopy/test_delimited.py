@@ -76,6 +76,11 @@ def test_what_says_that_it_is_no_absorbance_is_not_read_as_one(head, column):
     assert "export absorbance" in found.message
 
 
+@pytest.mark.parametrize("text", ["Std.Dev.\n1,2\n", "nm,Std.Dev.\n400,1\n", "Std.Dev.,Std.Dev.\n"])
+def test_deviations_alone_are_no_spectrum(text):
+    assert finding(text).rule in {"spectra.columns", "spectra.short"}
+
+
 def test_notes_tell_time_and_temperature():
     head = "# time: 2.5 min\n# temperature = 200 C\n"
     (scan,) = read_delimited(columns(spectrum(), head=head), "s.csv")
