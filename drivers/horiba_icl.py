@@ -292,7 +292,7 @@ class _Dialogue:
         why = websocket.why_refused(head + websocket.HEAD_END, nonce)
         if why:
             raise RefusedByDeviceError(self._name, "for a WebSocket", "101, the upgrade", why)
-        self._stream = Stream(from_client=False)
+        self._stream, self._owed = Stream(from_client=False), b""
         self._hear(rest)
 
     async def ask(
