@@ -34,6 +34,7 @@ _MOVE_S = 180.0
 _LOOK_AGAIN_S = 0.05
 _LATE_S = 5.0
 _AT_NM = 0.05
+_ABSURD = 1e12
 _EACH_WAITS_FOR_TRIGGER = 3
 _NORMAL = (1000).to_bytes(2, "big")
 _SPREAD = 0x9E3779B1
@@ -138,7 +139,8 @@ class HoribaIcl:
 
         The first scan waits, for three minutes at most, until the grating is homed.
 
-        A point whose current was over scale is given as `max_counts`, which is saturated.
+        A point above the tube's linear rate, or with its current over scale, is given as
+        `max_counts`, which is saturated.
 
         Raises:
             RefusedByDeviceError: it refuses, or does not arrive at a wavelength in time.
@@ -256,7 +258,11 @@ class HoribaIcl:
         if rate < 0.0:
             raise GarbledError(self.name, asked, "0 counts/s or more", f"{rate:g}")
         over = _flag(point, "overscaleCurrentChannel", self.name)
-        return float(self.max_counts) if over else min(rate * self._integration_s, 2.0**32 - 1)
+        return (
+            float(self.max_counts)
+            if over
+            else min(rate * self._integration_s, float(self.max_counts))
+        )
 
 
 class _Dialogue:
@@ -427,8 +433,8 @@ def _whole_head(buffer: bytes) -> int | None:
 
 def _number(answer: Answer, name: str, device: str) -> float:
     value = answer.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise GarbledError(device, name, "a number", repr(value))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _ABSURD:
+        raise GarbledError(device, name, "a number", repr(value)[:40])
     return float(value)
 
 

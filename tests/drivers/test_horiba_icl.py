@@ -294,6 +294,9 @@ POINT = {
         ([POINT | {"pmtSignal": {"unit": "uAmps", "value": 1.0}}], None),
         ([POINT | {"pmtSignal": {"unit": "Counts/Second", "value": -1}}], None),
         ([POINT | {"pmtSignal": {"unit": "Counts/Second", "value": "5"}}], None),
+        ([POINT | {"pmtSignal": {"unit": "Counts/Second", "value": float("inf")}}], None),
+        ([POINT | {"pmtSignal": {"unit": "Counts/Second", "value": 10**400}}], None),
+        ([POINT | {"pmtSignal": {"unit": "Counts/Second", "value": 9e6}}], 400_000),
         ([{"pointNumber": 0, "pmtSignal": POINT["pmtSignal"]}], None),
     ],
 )
