@@ -13,6 +13,9 @@ CATALOG: dict[str, Listing] = {
     "eurotherm_3216": Listing(
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
+    "horiba_icl": Listing(
+        "drivers.horiba_icl:HoribaIcl", "HORIBA", "SpectrAcq3 (ICL)", ("pl",), "tcp"
+    ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",
@@ -23,11 +26,17 @@ CATALOG: dict[str, Listing] = {
     "newera_ne1000": Listing(
         "drivers.newera_ne1000:NewEraNe1000", "New Era", "NE-1000", ("pump",), "19200 8N1"
     ),
+    "ocean_fx": Listing(
+        "drivers.ocean_obp:OceanFx", "Ocean Optics", "FX", ("absorbance", "pl"), "tcp"
+    ),
     "ocean_hdx": Listing(
         "drivers.ocean_obp:OceanHdx", "Ocean Optics", "HDX", ("absorbance",), "tcp"
     ),
     "ocean_qepro": Listing(
         "drivers.ocean_obp:OceanQePro", "Ocean Optics", "QE Pro", ("pl",), "115200 8N1"
+    ),
+    "ocean_sts": Listing(
+        "drivers.ocean_obp:OceanSts", "Ocean Optics", "STS", ("absorbance", "pl"), "9600 8N1"
     ),
     "pfeiffer_tpg362": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",

@@ -1,4 +1,4 @@
-"""Ocean Optics HDX and QE Pro, over the Ocean Binary Protocol: TCP or RS-232.
+"""Ocean Optics HDX, FX, STS and QE Pro, over the Ocean Binary Protocol: TCP or RS-232.
 
 Sources: Ocean Optics STS data sheet 030-00000-003-05 (messages), seabreeze 2.11.0 and the vendor's
 libseabreeze (message types, models). A set asks for its acknowledgement; a query gets a response.
@@ -260,6 +260,25 @@ class OceanHdx(OceanObp):
     integration_limits_s = (0.006, 10.0)
     _acquire_frame = obp.encode(obp.Message(_GET_SPECTRUM))
     _spectrum_bytes = 2 * pixels
+
+
+class OceanFx(OceanHdx):
+    """Ocean FX: 2136 pixels of 16 bits, 6 ms .. 10 s, over TCP."""
+
+    model = "FX"
+    pixels = 2136
+    _spectrum_bytes = 2 * pixels
+
+
+class OceanSts(OceanHdx):
+    """STS: 1024 pixels of 14 bits, 10 µs .. 10 s, over RS-232 at 9600 baud unless set higher."""
+
+    model = "STS"
+    pixels = 1024
+    max_counts = 0x3FFF
+    integration_limits_s = (10e-6, 10.0)
+    _spectrum_bytes = 2 * pixels
+    _margin_s = 6.0  # 2112 bytes take 2.2 s at 9600 baud
 
 
 class OceanQePro(OceanObp):

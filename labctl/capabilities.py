@@ -9,6 +9,7 @@ RefusedByDeviceError, and OutOfRangeError before anything is sent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -272,13 +273,39 @@ class Operator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """How a scanning detector makes a spectrum: nm from, to and between points, s on each.
+
+    `rate_high` is what its tube still counts linearly, in counts per s; `monochromator` is the
+    index of the one that steps, where there are several.
+    """
+
+    start_nm: float
+    stop_nm: float
+    step_nm: float
+    dwell_s: float
+    rate_high: float
+    monochromator: int = 0
+
+    def wavelengths_nm(self) -> tuple[float, ...]:
+        """Return the wavelengths of the points, ascending.
+
+        >>> ScanSettings(500.0, 506.0, 2.5, 0.1, 4e6).wavelengths_nm()
+        (500.0, 502.5, 505.0)
+        """
+        steps = math.floor((self.stop_nm - self.start_nm) / self.step_nm + 1e-6)
+        return tuple(round(self.start_nm + n * self.step_nm, 6) for n in range(steps + 1))
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSettings:
     """What the rig file says of one instrument, for its driver; fields that do not apply are empty.
 
     `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
     mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
-    `places` maps a gauge's channel number to its name and trusted range in mbar.
+    `places` maps a gauge's channel number to its name and trusted range in mbar; `scan` is how a
+    scanning detector steps.
     """
 
     name: str
@@ -299,6 +326,7 @@ class DeviceSettings:
     power_high_mw: float = 0.0
     wavelength_nm: float = 0.0
     detector_c: float | None = None
+    scan: ScanSettings | None = None
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

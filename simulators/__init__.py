@@ -9,11 +9,14 @@ from labctl.capabilities import Listing
 CATALOG: dict[str, Listing] = {
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
+    "horiba_icl": Listing("simulators.horiba_icl:SimHoribaIcl"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "modbus_relay_8ch": Listing("simulators.modbus_relay_8ch:SimRelay8ch"),
     "newera_ne1000": Listing("simulators.newera_ne1000:SimNe1000"),
+    "ocean_fx": Listing("simulators.ocean_obp:SimFx"),
     "ocean_hdx": Listing("simulators.ocean_obp:SimHdx"),
     "ocean_qepro": Listing("simulators.ocean_obp:SimQePro"),
+    "ocean_sts": Listing("simulators.ocean_obp:SimSts"),
     "pfeiffer_tpg362": Listing("simulators.pfeiffer_tpg362:SimTpg362"),
     "vacuubrand_cvc3000": Listing("simulators.vacuubrand_cvc3000:SimCvc3000"),
 }

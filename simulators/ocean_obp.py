@@ -1,4 +1,4 @@
-"""Simulated Ocean Optics HDX and QE Pro: the Ocean Binary Protocol from the instrument's side.
+"""Simulated Ocean HDX, FX, STS and QE Pro: the Ocean Binary Protocol from the instrument's side.
 
 Sources: STS data sheet 030-00000-003-05 and libseabreeze (message types, sizes of arguments). The
 QE Pro's cooler follows its setpoint with a time constant and cannot go more than 40 K below
@@ -23,6 +23,7 @@ _BAD_CHECKSUM = 3
 _BAD_LENGTH = 5
 _BAD_VALUE = 6
 _UNKNOWN_CHECKSUM = 8
+_INTERNAL = 13
 
 _AMBIENT_C = 22.0
 _COOLING_K = 40.0
@@ -57,6 +58,30 @@ HDX = Model(
     wavelength=(187.60, 0.3874, -6.9e-6, -1.3e-10),
     nonlinearity=(0.9236, 3.1e-6, -4.7e-11, 2.2e-16),
 )
+FX = Model(
+    "FX",
+    "FX02241",
+    product_id=0x2001,
+    pixels=2136,
+    max_counts=0xFFFF,
+    integration_us=(6_000, 10_000_000),
+    dark_counts=1520.0,
+    read_noise=13.0,
+    wavelength=(196.35, 0.4412, -2.4e-5, 3.9e-10),
+    nonlinearity=(0.9187, 2.9e-6, -4.4e-11, 2.0e-16),
+)
+STS = Model(
+    "STS",
+    "S04117",
+    product_id=0x4000,
+    pixels=1024,
+    max_counts=0x3FFF,
+    integration_us=(10, 85_000_000),
+    dark_counts=1490.0,
+    read_noise=4.0,
+    wavelength=(337.12, 0.4691, -7.1e-6, -3.8e-9),
+    nonlinearity=(0.9410, 1.1e-5, -6.0e-10, 1.2e-14),
+)
 QE_PRO = Model(
     "QE-PRO",
     "QEP01733",
@@ -88,10 +113,17 @@ class Handler:
 
 
 class SimObp:
-    """What the models share: framing, errors, acknowledgements, coefficients, exposure."""
+    """What the models share: framing, errors, acknowledgements, coefficients, exposure.
+
+    Faults: `refuses` maps message types to the error they get, `deprecated` holds types that are
+    answered with that flag, and `broken` makes every answer a hardware exception.
+    """
 
     def __init__(self, device: TwinDevice, plant: Plant, model: Model) -> None:
         self.model = model
+        self.refuses: dict[int, int] = {}
+        self.deprecated: set[int] = set()
+        self.broken = False
         self._plant = plant
         self._sees = device.touches.get("spectrum", "absorbance")
         self._buffer = bytearray()
@@ -148,6 +180,10 @@ class SimObp:
         except ObpError as refused:
             flags, error = flags | obp.Flag.NACK, refused.number
         wants_ack = bool(asked.flags & obp.Flag.REQUEST_ACK)
+        if asked.kind in self.deprecated:
+            flags |= obp.Flag.DEPRECATED
+        if self.broken:
+            flags, error, data = obp.Flag.RESPONSE | obp.Flag.EXCEPTION, _INTERNAL, b""
         if data is None and not error and not wants_ack:
             return None
         if wants_ack and not error:
@@ -165,6 +201,8 @@ class SimObp:
             raise ObpError(_BAD_CHECKSUM)
 
     def _serve(self, asked: obp.Message, t_ns: int) -> bytes | None:
+        if asked.kind in self.refuses:
+            raise ObpError(self.refuses[asked.kind])
         handler = self._handlers.get(asked.kind)
         if handler is None:
             raise ObpError(_UNKNOWN_TYPE)
@@ -229,8 +267,10 @@ class SimObp:
 class SimHdx(SimObp):
     """HDX: spectra of 16-bit pixels without metadata; averages scans and smooths by itself."""
 
+    _model = HDX
+
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
-        super().__init__(device, plant, HDX)
+        super().__init__(device, plant, self._model)
         spectrum = Handler(0, lambda _data, t_ns: self._expose(t_ns, "<u2"))
         self._handlers |= {
             0x00101000: spectrum,
@@ -251,6 +291,18 @@ class SimHdx(SimObp):
         if data[0] > 15:
             raise ObpError(_BAD_VALUE)
         self._boxcar = data[0]
+
+
+class SimFx(SimHdx):
+    """Ocean FX: as the HDX, with 2136 pixels."""
+
+    _model = FX
+
+
+class SimSts(SimHdx):
+    """STS: as the HDX, with 1024 pixels of 14 bits."""
+
+    _model = STS
 
 
 class SimQePro(SimObp):

@@ -185,10 +185,15 @@ class Optics:
         entry = rig.model.devices.get(rig.entry(role)[0])
         if device is None or not isinstance(entry, SpectrometerEntry):
             return None
-        return Exposed(device, entry)
+        return Exposed(device, entry, entry.scan.dwell if entry.scan else FIRST_S)
 
     def _adjust(self, exposed: Exposed, share: float) -> None:
-        """Halve or double the exposure for the next frame; a new exposure needs a new dark."""
+        """Halve or double the exposure for the next frame; a new exposure needs a new dark.
+
+        A scan keeps its dwell: it is a matter of time, and a counter's range is no measure.
+        """
+        if exposed.entry.scan is not None:
+            return
         if share > 0.9 and exposed.integration_s > SHORTEST_S * 2:
             exposed.integration_s /= 2
             exposed.dark = None

@@ -254,11 +254,34 @@ class LinearityCalibration(Due):
         return Linearity(self.coefficients, self.up_to)
 
 
+class Scan(Strict):
+    """How a scanning detector makes a spectrum: range, step, and how long it stays on each point.
+
+    `rate_high` is what its tube still counts linearly, per s (its data sheet says); `monochromator`
+    is the index of the one that steps, where there are several.
+    """
+
+    from_: Wavelength = Field(alias="from")
+    to: Wavelength
+    step: Wavelength = Field(gt=0)
+    dwell: Duration = Field(gt=0)
+    rate_high: float = Field(4e6, gt=0)
+    monochromator: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_points(self) -> Scan:
+        if self.to < self.from_ + self.step:
+            text = f"scans from {self.from_:g} nm to {self.to:g} nm in steps of {self.step:g} nm"
+            raise PydanticCustomError("schema.scan", "{t}", {"t": f"{text}; two points are needed"})
+        return self
+
+
 class SpectrometerEntry(Entry):
     """A spectrometer for absorbance or photoluminescence.
 
     `stray` is the part of the mean light that lands on every pixel; `electrons_per_count` comes
-    from the full well where it is not given; `read_noise` is in counts.
+    from the full well where it is not given; `read_noise` is in counts. `scan` is for a detector
+    that steps through the wavelengths.
     """
 
     lamp: Lamp | None = None
@@ -271,6 +294,7 @@ class SpectrometerEntry(Entry):
     response: Due | None = None
     probe: OpticalProbe | None = None
     detector: Temperature | None = None
+    scan: Scan | None = None
     needs: str = ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from labctl.capabilities import DeviceSettings
+from labctl.capabilities import DeviceSettings, ScanSettings
 from labctl.readings import Channel
 from labctl.rig.devices import (
     Entry,
@@ -13,6 +13,7 @@ from labctl.rig.devices import (
     LaserEntry,
     PumpEntry,
     RelayEntry,
+    Scan,
     SpectrometerEntry,
     StirrerEntry,
 )
@@ -77,7 +78,14 @@ def _gauge(entry: GaugeEntry, name: str) -> DeviceSettings:
 
 @settings_of.register
 def _spectrometer(entry: SpectrometerEntry, name: str) -> DeviceSettings:
-    return DeviceSettings(name, detector_c=entry.detector)
+    return DeviceSettings(name, detector_c=entry.detector, scan=_scan(entry.scan))
+
+
+def _scan(scan: Scan | None) -> ScanSettings | None:
+    if scan is None:
+        return None
+    steps = (scan.from_, scan.to, scan.step)
+    return ScanSettings(*steps, scan.dwell, scan.rate_high, scan.monochromator)
 
 
 @settings_of.register

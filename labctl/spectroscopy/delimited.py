@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 SHORTEST_NM, LONGEST_NM = 150.0, 3000.0
 FEWEST_POINTS = 20
 _NOTE = re.compile(r"#\s*(time|temperature)\s*[:=]\s*(.+)", re.IGNORECASE)
+_SPREAD = re.compile(r"std\.? ?dev\.?|standard deviation", re.IGNORECASE)
+_OTHER = re.compile(r"transmitt|reflect|%\s*[TR]\b|\bCPS\b|counts|micro ?amps", re.IGNORECASE)
 _CORNER = re.compile(r".*[/(\\,|]\s*(?:time\s*)?(?:in\s*)?(s|min|h)\s*\)?\s*", re.IGNORECASE)
 
 
@@ -64,7 +66,7 @@ def read_delimited(text: str, file: str) -> list[Scan]:
         FindingsError: what cannot be read, with file and line, and what is expected there.
     """
     notes = {m[1].lower(): m[2] for m in map(_NOTE.match, text.splitlines()) if m}
-    rows = list(_rows(text))
+    rows = _without_spread(list(_rows(text)))
     if not rows:
         refuse(file, 1, 1, "holds no columns; wavelength and absorbance expected", "empty")
     width = len(rows[0].cells)
@@ -76,6 +78,7 @@ def read_delimited(text: str, file: str) -> list[Scan]:
             message = f"has {len(row.cells)} columns; {width} expected, as in line {rows[0].line}"
             refuse(file, row.line, 1, message, "columns")
     heads, body = _parted(rows)
+    _refuse_other_quantities(heads, file)
     wavelength, matrix = _numbers(body, file)
     times, temperatures = _head(heads, width, notes, file)
     return [
@@ -97,6 +100,28 @@ def _rows(text: str) -> Iterator[Row]:
 def _parted(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
     first = next((n for n, row in enumerate(rows) if _number(row.cells[0]) is not None), len(rows))
     return rows[:first], rows[first:]
+
+
+def _without_spread(rows: list[Row]) -> list[Row]:
+    """Leave out the columns whose head says standard deviation, as the Agilent 8453 exports it."""
+    heads, _ = _parted(rows)
+    spread = {n for row in heads for n, cell in enumerate(row.cells) if n and _SPREAD.search(cell)}
+    return [
+        Row(row.line, [cell for n, cell in enumerate(row.cells) if n not in spread]) for row in rows
+    ]
+
+
+def _refuse_other_quantities(heads: Sequence[Row], file: str) -> None:
+    """Refuse what is no absorbance by its own words, rather than read it as one.
+
+    Raises:
+        FindingsError: a head names transmittance, reflectance or counts.
+    """
+    for row in heads:
+        for column, cell in enumerate(row.cells, 1):
+            if _OTHER.search(cell):
+                message = f"{cell!r} is no absorbance; export absorbance in AU"
+                refuse(file, row.line, column, message, "quantity")
 
 
 def _numbers(body: Sequence[Row], file: str) -> tuple[Floats, Floats]:

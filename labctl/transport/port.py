@@ -144,6 +144,10 @@ class Port:
         finally:
             self._release()
 
+    async def pause(self, seconds: float) -> None:
+        """Let time pass between two questions, with the line free for others."""
+        await self._clock.sleep_until(self._clock.now_ns() + round(seconds * NS))
+
     async def _queue(self, priority: Priority) -> None:
         if priority is Priority.TRIP and self._holder is not Priority.TRIP:
             self._wire.interrupt()

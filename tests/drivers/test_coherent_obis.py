@@ -279,8 +279,14 @@ def test_whatever_comes_back_ends_in_a_device_error_or_in_light(answer, line, en
     assert said.startswith("unit: asked")
 
 
-async def test_over_visa_the_same_driver_meets_the_same_laser(still_plant):
+@pytest.fixture(scope="module")
+def visa_backend():
+    """Begin with the backend loaded: libusb, where there is one, keeps its sockets to the end."""
     pytest.importorskip("pyvisa_py", reason="pyvisa-py (the visa extra) is not installed")
+    importlib.import_module("pyvisa").ResourceManager("@py").close()
+
+
+async def test_over_visa_the_same_driver_meets_the_same_laser(visa_backend, still_plant):
     visa = importlib.import_module("labctl.transport.visa")
     clock = WallClock()
     fields = DeviceSettings("unit", **RIG)

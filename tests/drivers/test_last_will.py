@@ -11,7 +11,8 @@ from labctl.registry import catalog, load
 from tests.drivers.test_same_bytes import CASES
 
 NS = 1_000_000_000
-ONLY_LOOKS = {kind for kind in catalog("drivers") if kind.startswith(("ocean_", "pfeiffer_"))}
+LOOKERS = ("horiba_", "ocean_", "pfeiffer_")
+ONLY_LOOKS = {kind for kind in catalog("drivers") if kind.startswith(LOOKERS)}
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,11 @@ def test_a_stall_that_waits_to_be_told_does_not_take_the_place_of_the_stop(harme
     assert harmed("newera_ne1000", judge) is False
 
 
-def test_a_pump_controller_that_someone_started_in_local_operation_stops_too(harmed):
+def test_a_pump_controller_started_at_its_panel_after_a_power_cut_stops_too(harmed):
     def judge(driver, guard, plant):
-        guard.say([b"REMOTE 0\r\n", b"START\r\n", b"REMOTE 1\r\n", b"START\r\n", b"ECHO 0\r\n"])
+        guard.sim.power_cycle(guard.t_ns)
+        guard.sim._start("", guard.t_ns)
+        guard.say([b"OUT_SP_"])
         was = does_harm("vacuubrand_cvc3000", plant, guard)
         guard.say(driver.last_will())
         return was, does_harm("vacuubrand_cvc3000", plant, guard)

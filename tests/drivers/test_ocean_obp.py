@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import random
 import struct
 from array import array
 
@@ -289,3 +291,65 @@ def test_making_safe_says_nothing():
 
     _, scripted = drive(OceanHdx, answer, main)
     assert scripted.asked == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "pixels", "full", "first_nm"),
+    [("ocean_fx", 2136, 0xFFFF, 196.35), ("ocean_sts", 1024, 0x3FFF, 337.12)],
+)
+def test_the_other_models_say_who_they_are_and_give_their_pixels(
+    on_twin, kind, pixels, full, first_nm
+):
+    async def main(driver, sim, clock):
+        identity = await driver.connect()
+        await driver.set_exposure(0.02, 4)
+        return identity, await driver.acquire(5)
+
+    baud = 0 if kind == "ocean_fx" else 9600
+    identity, spectrum = on_twin(kind, main, touches=NOISE, baud=baud)
+    assert identity.model in {"FX", "STS"}
+    assert len(spectrum.counts) == len(spectrum.wavelengths_nm) == pixels
+    assert (spectrum.max_counts, spectrum.averages) == (full, 4)
+    assert spectrum.wavelengths_nm[0] == pytest.approx(first_nm, abs=1e-4)
+    assert spectrum.counts[0] == round(1000 + spectrum.wavelengths_nm[0])
+
+
+def test_a_deprecated_message_still_counts(on_twin):
+    async def main(driver, sim, clock):
+        sim.deprecated |= {0x100, 0x101000, 0x110010}
+        await driver.connect()
+        return len((await driver.acquire(0)).counts)
+
+    assert on_twin(HDX, main, touches=NOISE, baud=0) == 2068
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 100, 104, 255])
+def test_no_spectrum_comes_of_an_error(on_twin, code):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        sim.refuses[0x101000] = code
+        with pytest.raises(RefusedByDeviceError, match=f"error {code}: "):
+            await driver.acquire(0)
+        sim.refuses.clear()
+        sim.broken = True
+        with pytest.raises(RefusedByDeviceError, match="error 13"):
+            await driver.acquire(0)
+        sim.broken = False
+        return len((await driver.acquire(0)).counts)
+
+    assert on_twin(HDX, main, touches=NOISE, baud=0) == 2068
+
+
+def test_of_damaged_replies_with_md5_none_is_believed():
+    rng = random.Random(7)
+    good = obp.encode(obp.Message(0x101000, bytes(2 * 2068), 1, checksum_type=1))
+    for _ in range(10_000):
+        damaged = bytearray(good)
+        damaged[rng.randrange(len(good))] ^= 1 << rng.randrange(8)
+        whole = obp.length(bytes(damaged))
+        if whole != len(good):
+            continue
+        with contextlib.suppress(ValueError):
+            obp.decode(bytes(damaged))
+            # The checksum's own type (byte 22) says whether there is one.
+            assert damaged[22] != 1 or not obp.is_whole(bytes(damaged))

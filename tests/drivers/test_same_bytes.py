@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from labctl.capabilities import DeviceSettings
+from labctl.capabilities import DeviceSettings, ScanSettings
 from labctl.clock import WallClock
 from labctl.errors import DeviceError
 from labctl.readings import Channel
@@ -59,6 +59,11 @@ CASES = {
             lambda heater: heater.ramp(60.0, 0.0),
         ),
     ),
+    "horiba_icl": Case(
+        {"scan": ScanSettings(550.0, 556.0, 2.0, 0.05, 4e6)},
+        {"spectrum": "pl"},
+        (lambda pl: pl.set_exposure(0.02, 2), lambda pl: pl.set_exposure(0.05, 1)),
+    ),
     "ika_rct": Case(
         {"speed_high_rpm": 1200.0, "watchdog_s": 60.0, "has_probe2": True},
         {"speed": "stirrer", "probe2": "flask.T2"},
@@ -79,6 +84,8 @@ CASES = {
         ),
         19200,
     ),
+    "ocean_fx": Case({}, {"spectrum": "absorbance"}, (lambda uvvis: uvvis.set_exposure(0.02, 2),)),
+    "ocean_sts": Case({}, {"spectrum": "pl"}, (lambda pl: pl.set_exposure(0.02, 2),)),
     "ocean_hdx": Case({}, {"spectrum": "absorbance"}, (lambda uvvis: uvvis.set_exposure(0.02, 2),)),
     "ocean_qepro": Case(
         {"detector_c": -10.0},
@@ -118,6 +125,17 @@ class Steps:
 
     def now_ns(self) -> int:
         return self.now
+
+
+class SteppedPort(Port):
+    """A port whose pauses step the clock too."""
+
+    def __init__(self, wire, clock, steps: Steps) -> None:
+        super().__init__("line", wire, clock)
+        self.trace = self._steps = steps
+
+    async def pause(self, seconds: float) -> None:
+        self._steps.now += round(seconds * 1e9)
 
 
 class Heard:
@@ -209,8 +227,7 @@ async def exchange(kind, case, plant, wire_of):
     line = LineSettings(case.baud, *line_format(kind))
     heard = Heard(sim, steps)
     async with wire_of(heard, steps, line, clock) as wire:
-        port = Port("line", HeardWire(wire, heard), clock)
-        port.trace = steps
+        port = SteppedPort(HeardWire(wire, heard), clock, steps)
         driver = load("drivers", kind)(port, settings)
         await port.open()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
 from simulators.coherent_obis import SimObis
+from simulators.serve import serve_pty
+from tests.foreign import HEAVY_CLIENTS, python_with, run_foreign
 
 NS = 1_000_000_000
 
@@ -198,3 +201,36 @@ def test_no_bytes_break_it(still_plant, noise):
     laser.feed(noise + b"\r\n", 0)
     laser.feed(b"SYST:COMM:HAND ON\r\n", 0)
     assert ask(laser, "SYST:INF:WAV?") == b"405\r\nOK\r\n"
+
+
+MICROSCOPE = """
+import sys
+from microscope.lights.obis import ObisLaser
+laser = ObisLaser(sys.argv[1], timeout=2.0)
+assert not laser.get_is_on()
+laser.power = 0.4
+laser.enable()
+print(laser.get_is_on(), *laser.get_status(), sep="|")
+laser.disable()
+print(laser.get_is_on())
+laser.shutdown()
+"""
+
+
+async def test_python_microscope_switches_it_on_and_off_over_a_pty(plant):
+    laser, loop = make(plant), asyncio.get_running_loop()
+    started = loop.time()
+    served = await serve_pty(laser, lambda: round((loop.time() - started) * NS))
+    python = python_with(*HEAVY_CLIENTS)
+    try:
+        said = await loop.run_in_executor(None, run_foreign, python, MICROSCOPE, served.path)
+    finally:
+        await served.close()
+    on, state, level, measured, status, fault, hours = said.splitlines()[0].split("|")
+    assert (on, state) == ("True", "Emission on? ON")
+    assert (level, fault) == ("Target power: 0.02200", "Fault code? 00000000")
+    assert measured == "Measured power: 0.00000"  # its delay of 5 s is not over
+    assert status == "Status code? C8001010"
+    assert hours == "Head operating hours: 1204.60"
+    assert said.splitlines()[1] == "False"
+    assert plant.things.get("beam", 0.0) == 0.0

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from labctl.capabilities import DeviceSettings
 from labctl.framing import obp
 from labctl.twin import TwinDevice
-from simulators.ocean_obp import SimHdx, SimQePro
+from simulators.ocean_obp import SimFx, SimHdx, SimQePro, SimSts
 
 ACK = 0x03
 REFUSED = 0x09
@@ -37,6 +37,11 @@ def hdx(still_plant):
 @pytest.fixture
 def qepro(still_plant):
     return SimQePro(twin("ocean_qepro", "pl"), still_plant())
+
+
+@pytest.fixture
+def sts(still_plant):
+    return SimSts(twin("ocean_sts", "pl"), still_plant())
 
 
 def twin(kind, sees):
@@ -206,6 +211,36 @@ def test_a_false_start_is_skipped(hdx):
     assert [obp.decode(frame).data for _, frame in replies] == [b"HDX00427"]
 
 
+def test_the_sts_has_1024_pixels_of_14_bits(sts, monkeypatch):
+    assert only(sts, 0x110220).data == struct.pack("<I", 1024)
+    monkeypatch.setattr(sts._plant, "counts", lambda *_: array("I", [70_000] * 1024))
+    for kind in (0x101000, 0x101100):
+        assert set(struct.unpack("<1024H", only(sts, kind).data)) == {0x3FFF}
+
+
+def test_the_shortest_exposure_of_the_sts_is_10_us(sts):
+    assert only(sts, 0x110010, struct.pack("<I", 10), obp.Flag.REQUEST_ACK).flags == ACK
+    assert only(sts, 0x110010, struct.pack("<I", 9), obp.Flag.REQUEST_ACK).error == 6
+
+
+def test_faults_are_told_in_the_flags_and_errors_of_the_protocol(hdx):
+    hdx.deprecated.add(0x100)
+    assert only(hdx, 0x100).flags == obp.Flag.RESPONSE | obp.Flag.DEPRECATED
+    hdx.refuses[0x101000] = 7
+    refused = only(hdx, 0x101000)
+    assert (refused.flags, refused.error) == (REFUSED, 7)
+    hdx.broken = True
+    assert only(hdx, 0x100).flags == obp.Flag.RESPONSE | obp.Flag.EXCEPTION
+
+
+def test_half_a_frame_does_not_swallow_the_next_question_for_ever(hdx):
+    whole = obp.encode(obp.Message(0x100))
+    spectrum = bytes(range(32)) * 4
+    half = obp.encode(obp.Message(0x100, spectrum))[:70]
+    heard = [hdx.feed(half, 0)] + [hdx.feed(whole, 0) for _ in range(4)]
+    assert obp.decode(heard[-1][-1][1]).data == b"HDX00427"
+
+
 @contextlib.contextmanager
 def over_tcp(sim):
     """Serve one connection to a simulated instrument; yield its port."""
@@ -225,27 +260,33 @@ def serve_tcp(server, sim):
                 connection.sendall(reply)
 
 
-def test_seabreeze_over_tcp_reads_the_hdx(hdx):
+@pytest.mark.parametrize(("model", "made"), [("HDX", SimHdx), ("FX", SimFx)])
+def test_seabreeze_over_tcp_reads_it(model, made, still_plant):
+    sim = made(twin("unit", "absorbance"), still_plant())
     devices = pytest.importorskip(
         "seabreeze.pyseabreeze.devices", reason="seabreeze[pyseabreeze] is not installed"
     )
     transport = importlib.import_module("seabreeze.pyseabreeze.transport")
-    with over_tcp(hdx) as port:
-        transport.IPv4Transport.register_model("HDX", ipv4_address="127.0.0.1", ipv4_port=port)
+    with over_tcp(sim) as port:
+        transport.IPv4Transport.register_model(model, ipv4_address="127.0.0.1", ipv4_port=port)
         handle = transport.IPv4TransportHandle("127.0.0.1", port)
         with handle.socket:  # never used: opening makes another
             device = devices.SeaBreezeDevice(handle)
             device.open()
         with handle.socket:
-            assert device.get_serial_number() == "HDX00427"
+            assert device.get_serial_number() == sim.model.serial
             spectrometer = device.f.spectrometer
             spectrometer.set_trigger_mode(0)
             spectrometer.set_integration_time_micros(10_000)
             wavelengths_nm = spectrometer.get_wavelengths()
             counts = spectrometer.get_intensities()
-            nonlinearity = device.f.nonlinearity_coefficients.get_nonlinearity_coefficients()
+            if model == "HDX":
+                coefficients = device.f.nonlinearity_coefficients
+                nonlinearity = coefficients.get_nonlinearity_coefficients()
     assert counts.tolist() == [round(1000 + nm) for nm in wavelengths_nm]
-    assert nonlinearity == pytest.approx([0.9236, 3.1e-6, -4.7e-11, 2.2e-16])
+    assert len(counts) == sim.model.pixels
+    if model == "HDX":
+        assert nonlinearity == pytest.approx([0.9236, 3.1e-6, -4.7e-11, 2.2e-16])
 
 
 C_CLIENT = """
@@ -305,3 +346,34 @@ def test_the_vendors_c_library_over_rs232_reads_the_qepro(qepro):
     wavelength_nm, detector_c = map(float, second.split())
     assert wavelength_nm == pytest.approx(347.85, abs=1e-4)
     assert detector_c == pytest.approx(22.0, abs=0.1)
+
+
+C_CLIENT_OF_THE_STS = """
+import sys
+from seabreeze.cseabreeze import SeaBreezeAPI
+api = SeaBreezeAPI()
+api.add_rs232_device_location(b"STS", sys.argv[1].encode(), 9600)
+(device,) = api.list_devices()
+device.open()
+spectrometer = device.f.spectrometer
+spectrometer.set_integration_time_micros(10_000)
+counts = spectrometer.get_intensities()
+print(device.model, device.serial_number, len(counts), counts[0], counts[-1])
+print(spectrometer.get_wavelengths()[0])
+"""
+
+
+def test_the_vendors_c_library_over_rs232_reads_the_sts(sts):
+    pytest.importorskip("seabreeze", reason="seabreeze is not installed")
+    with over_pty(sts) as name:
+        client = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-c", C_CLIENT_OF_THE_STS, name],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert client.returncode == 0, client.stderr
+    first, wavelength_nm = client.stdout.splitlines()
+    assert first == "STS S04117 1024 1337.0 1806.0"
+    assert float(wavelength_nm) == pytest.approx(337.12, abs=1e-4)

@@ -8,7 +8,7 @@ import minimalmodbus
 import pytest
 import serial
 from pymodbus import FramerType, ModbusException
-from pymodbus.client import ModbusTcpClient
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 
 from labctl.capabilities import DeviceSettings
 from labctl.clock import WallClock
@@ -156,6 +156,54 @@ async def test_pymodbus_drives_heater_and_relays_on_one_line_over_tcp(heater, bo
     finally:
         await served.close()
     assert plant.things["valve.n2"] == 1.0
+
+
+async def test_minimalmodbus_switches_the_relays_on_a_pty(board, plant):
+    served = await serve_pty(board, WallClock().now_ns)
+
+    def work():
+        client = minimalmodbus.Instrument(served.path, 10)
+        client.serial.timeout = 0.3
+        try:
+            client.write_bit(2, 1)
+            states = client.read_bits(0, 8, functioncode=1)
+            inputs = client.read_bits(0, 8, functioncode=2)
+            client.write_bits(0, [1, 1, 0, 0, 0, 0, 0, 0])
+            with pytest.raises(minimalmodbus.IllegalRequestError):
+                client.read_bit(8, functioncode=1)
+            return states, inputs, client.read_bits(0, 8, functioncode=1)
+        finally:
+            client.serial.close()
+
+    try:
+        states, inputs, after = await beside(work)
+    finally:
+        await served.close()
+    assert states == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert inputs == [0, 1, 0, 0, 0, 0, 0, 0]
+    assert after == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert plant.things["valve.n2"] == 0.0
+
+
+async def test_pymodbus_switches_the_relays_on_a_pty(board, plant):
+    served = await serve_pty(board, WallClock().now_ns)
+
+    def work():
+        with ModbusSerialClient(
+            served.path, framer=FramerType.RTU, baudrate=9600, timeout=0.5, retries=0
+        ) as client:
+            assert client.write_coil(2, True, device_id=10).bits[0]
+            assert client.read_coils(0, count=8, device_id=10).bits[2]
+            assert client.read_discrete_inputs(0, count=8, device_id=10).bits[1]
+            assert client.write_coils(0, [False] * 8, device_id=10).count == 8
+            assert not any(client.read_coils(0, count=8, device_id=10).bits)
+            assert client.write_coil(9, True, device_id=10).exception_code == 2
+
+    try:
+        await beside(work)
+    finally:
+        await served.close()
+    assert plant.things["valve.n2"] == 0.0
 
 
 async def test_clients_that_open_and_close_around_every_command_are_served(heater):

@@ -49,6 +49,38 @@ def test_what_separates_is_seen_and_a_decimal_comma_too(mark, comma):
     assert scan.absorbance == pytest.approx(spectrum(), abs=1e-6)
 
 
+@pytest.mark.parametrize("comma", [False, True])
+def test_the_export_of_an_agilent_8453_is_one_spectrum_without_its_deviations(comma):
+    """Its form as in public files: three columns parted by semicolons, one line of heads."""
+    head = "Wavelength (nm);Absorbance(AU);Std.Dev.\n"
+    deviations = np.full_like(NM, 0.004)
+    (scan,) = read_delimited(
+        columns(spectrum(), deviations, head=head, mark=";", comma=comma), "s.csv"
+    )
+    assert scan.wavelength_nm == pytest.approx(NM)
+    assert scan.absorbance == pytest.approx(spectrum(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "column"),
+    [
+        ("Wavelength (nm);Transmittance(%);Std.Dev.\n", 2),
+        ("nm;%T;Std.Dev.\n", 2),
+        ("Wavelength;S1c;S1\nnm;CPS;CPS\n", 2),
+        ("Wavelength;S1c / R1c;R1c\nnm;CPS / MicroAmps;MicroAmps\n", 2),
+    ],
+)
+def test_what_says_that_it_is_no_absorbance_is_not_read_as_one(head, column):
+    found = finding(columns(spectrum(), spectrum(), head=head, mark=";"))
+    assert (found.rule, found.column) == ("spectra.quantity", column)
+    assert "export absorbance" in found.message
+
+
+@pytest.mark.parametrize("text", ["Std.Dev.\n1,2\n", "nm,Std.Dev.\n400,1\n", "Std.Dev.,Std.Dev.\n"])
+def test_deviations_alone_are_no_spectrum(text):
+    assert finding(text).rule in {"spectra.columns", "spectra.short"}
+
+
 def test_notes_tell_time_and_temperature():
     head = "# time: 2.5 min\n# temperature = 200 C\n"
     (scan,) = read_delimited(columns(spectrum(), head=head), "s.csv")
