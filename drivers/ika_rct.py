@@ -118,6 +118,10 @@ class IkaRct:
         await self._port.tell(b"STOP_1 \r\n", priority=Priority.TRIP)
         await self._value(b"IN_SP_1 \r\n", Priority.TRIP)
 
+    def last_will(self) -> tuple[bytes, ...]:
+        """Heating off; the bar turns on until the watchdog ends it."""
+        return (b"STOP_1 \r\n",)
+
     async def _feed_watchdog(self, priority: Priority) -> None:
         if not self._watchdog_s:
             return

@@ -157,6 +157,25 @@ class VacuumPump(Device, Protocol):
         ...
 
 
+class MassFlowController(Device, Protocol):
+    """Lets inert gas in; `channels` are flow and setpoint (sccm) and what else it measures.
+
+    One sccm is 1 mL/min of gas as it is at 25 °C and 1013.25 mbar. `full_scale_sccm` and `gas` are
+    read at connect.
+    """
+
+    full_scale_sccm: float
+    gas: str
+
+    async def set_flow(self, flow_sccm: float, gate: Gate | None = None) -> None:
+        """Let in a flow in sccm, confirmed by read-back; `gate` is asked at the wire."""
+        ...
+
+    async def close(self) -> None:
+        """Shut the valve: a flow of 0."""
+        ...
+
+
 class RelayBoard(Device, Protocol):
     """Switches outputs and reads inputs by name; `channels` are all of them, 0 or 1."""
 
@@ -250,7 +269,8 @@ class DeviceSettings:
     `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
     mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
-    `places` maps a gauge's channel number to its name and trusted range in mbar.
+    `places` maps a gauge's channel number to its name and trusted range in mbar; `rests_closed`
+    says that a gas flow is shut in the safe state (else it is left as it is).
     """
 
     name: str
@@ -271,6 +291,9 @@ class DeviceSettings:
     power_high_mw: float = 0.0
     wavelength_nm: float = 0.0
     detector_c: float | None = None
+    flow_high_sccm: float = 0.0
+    gas: str = "N2"
+    rests_closed: bool = False
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:
