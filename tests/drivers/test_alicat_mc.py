@@ -445,7 +445,10 @@ server.handle_request()
 """
 
 
-@pytest.mark.parametrize("variant", [("canonical", "10v20.0-R24"), ("canonical", "8v30.0-R23")])
+@pytest.mark.parametrize(
+    "variant",
+    [("canonical", "10v20.0-R24"), ("canonical", "8v30.0-R23"), ("legacy", "5v12.0-R22")],
+)
 async def test_it_drives_a_strangers_simulator(variant):
     python = python_with("labmcp-alicat==0.1.2")
     server = await asyncio.create_subprocess_exec(python, "-c", SIMULATOR, *variant, stdout=PIPE)

@@ -238,7 +238,7 @@ from labmcp_alicat.driver import AlicatDevice
 host, port = sys.argv[1].split(":")
 device = AlicatDevice(TCPTransport(host, int(port), read_termination="\\r", write_termination="\\r"))
 device.initialise()
-print(device.layout.source, device.identify()["model"], device.is_controller())
+print(device.layout.source, device.identify()["model"], device.is_controller)
 print(device.set_setpoint(7.5).requested)
 print(device.poll().number("setpoint"), device.full_scale(5), device.setpoint_source())
 print(device.set_gas(1)[0])
