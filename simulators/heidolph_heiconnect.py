@@ -1,9 +1,10 @@
 """A Heidolph MR Hei-Connect hotplate stirrer that answers NAMUR lines by their own names.
 
 What it does not know, or will not do, it passes over in silence; a command that comes before the
-one before was answered is lost (the manual asks for 100 ms between them). Assumed, not in the manual: that heating
-and stirring pause while "PC Err" is shown, and the answers before PA_NEW. Sources: Heidolph MR
-Hei-Standard, Hei-Tec, Hei-Connect manual, pages 23-24; Hei-PLATE manual, page 125 (999.9).
+one before was answered is lost (the manual asks for 100 ms between them). Assumed, not in the
+manual: that heating and stirring pause while "PC Err" is shown, and the answers before PA_NEW.
+Sources: manual of the Heidolph MR Hei-Standard, Hei-Tec and Hei-Connect, pages 23-24; Hei-PLATE
+manual, page 125 (999.9).
 """
 
 from __future__ import annotations

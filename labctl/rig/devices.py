@@ -230,7 +230,6 @@ class FlowEntry(Entry):
     gas: Literal["N2", "Ar"] = "N2"
     limits: FlowLimits
     rests: Literal["open", "closed"] = "open"
-    calibration: Due | None = None
 
 
 class Lamp(Strict):

@@ -236,7 +236,8 @@ from labmcp.transports.tcp import TCPTransport
 from labmcp_alicat.driver import AlicatDevice
 
 host, port = sys.argv[1].split(":")
-device = AlicatDevice(TCPTransport(host, int(port), read_termination="\\r", write_termination="\\r"))
+ends = dict(read_termination="\\r", write_termination="\\r")
+device = AlicatDevice(TCPTransport(host, int(port), **ends))
 device.initialise()
 print(device.layout.source, device.identify()["model"], device.is_controller)
 print(device.set_setpoint(7.5).requested)
