@@ -36,6 +36,7 @@ _SCCM = {
 }
 _MBAR = {"PSI": _PSI_MBAR, "MBAR": 1.0, "HPA": 1.0, "BAR": 1e3, "KPA": 10.0, "PA": 0.01,
          "TORR": TORR_MBAR, "ATM": 1013.25}  # fmt: skip
+_LET_GO = "$$C"
 _CELSIUS = frozenset({"C", "`C"})
 
 _NUMBER = r"(?=[+-][\d.]{6} )[+-]\d+\.\d+"
@@ -150,13 +151,22 @@ class AlicatMc:
         await self._set(0.0, Priority.COMMAND)
 
     async def make_safe(self) -> None:
-        """Shut the valve where the rig rests it closed, else leave the purge; as `close`."""
-        if self._rests_closed:
-            await self._set(0.0, Priority.TRIP)
+        """Shut the valve, a held one too, where the rig rests it closed; else leave the purge.
+
+        Raises:
+            DeviceError: like `close`.
+        """
+        if not self._rests_closed:
+            return
+        if "HLD" in (await self._poll(Priority.TRIP)).flags:
+            await self._read(_LET_GO, _FRAME, priority=Priority.TRIP)
+        await self._set(0.0, Priority.TRIP)
 
     def last_will(self) -> tuple[bytes, ...]:
         """Shut the valve where the rig rests it closed; else none, since a purge keeps air out."""
-        return (self._command(f"S {0:.{self._decimals}f}"),) if self._rests_closed else ()
+        if not self._rests_closed:
+            return ()
+        return self._command(_LET_GO), self._command(f"S {0:.{self._decimals}f}")
 
     async def _set(self, flow_sccm: float, priority: Priority, gate: Gate | None = None) -> None:
         asked = f"{flow_sccm / self._sccm_per_unit:.{self._decimals}f}"
@@ -276,7 +286,7 @@ class AlicatMc:
         Raises:
             OutOfRangeError: it would be read as a legacy setpoint.
         """
-        if body and body[0] not in "SLF?":
+        if body and body[0] not in "SLF?" and body != _LET_GO:
             raise OutOfRangeError(self.name, body, "a command that begins with a word", body)
         return f"{self._letter}{body}\r".encode("ascii")
 

@@ -202,7 +202,7 @@ def test_a_letter_is_never_followed_by_a_number(flow_sccm, decimals):
         return b"".join((*script.told, *driver.last_will()))
 
     told = on_script(main, FRAME, FRAME, rests_closed=True, flow_high_sccm=1e9)
-    assert not re.search(rb"(?:^|\r)[A-Z][^A-Z?\r]", told)
+    assert not re.search(rb"(?:^|\r)[A-Z][^A-Z?$\r]", told)
 
 
 @pytest.mark.parametrize("body", ["49408", "+5", "-1", ".5", " 5", "$$W46=8"])
@@ -346,18 +346,34 @@ def test_the_safe_state_leaves_a_purge_unless_the_rig_shuts_it(on_mfc, plant):
         return sim.setpoint_sccm, driver.last_will()
 
     assert on_mfc(main) == (10.0, ())
-    assert on_mfc(main, rests_closed=True) == (0.0, (b"AS 0.00\r",))
+    assert on_mfc(main, rests_closed=True) == (0.0, (b"A$$C\r", b"AS 0.00\r"))
 
 
-def test_the_last_will_sent_blind_shuts_the_valve(on_mfc):
+@pytest.mark.parametrize("dialect", ["5v", "10v"])
+def test_a_held_valve_is_let_go_and_shut_in_the_safe_state(on_mfc, plant, dialect):
     async def main(driver, sim, clock):
         await driver.connect()
         await driver.set_flow(10.0)
+        await clock.sleep_until(clock.now_ns() + 20 * NS)
+        sim.feed(b"A$$H\r", clock.now_ns())
+        await driver.make_safe()
+        await clock.sleep_until(clock.now_ns() + 20 * NS)
+        await driver.poll()
+
+    on_mfc(main, dialect, rests_closed=True)
+    assert plant.things["n2_flow"] == 0.0
+
+
+def test_the_last_will_sent_blind_shuts_a_held_valve(on_mfc):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.set_flow(10.0)
+        sim.feed(b"A$$H\r", clock.now_ns())
         for frame in driver.last_will():
             sim.feed(frame, clock.now_ns())
-        return sim.setpoint_sccm
+        return sim.setpoint_sccm, sim._hold
 
-    assert on_mfc(main, rests_closed=True) == 0.0
+    assert on_mfc(main, rests_closed=True) == (0.0, "")
 
 
 def test_a_late_answer_never_answers_the_next_question(on_twin, plant):

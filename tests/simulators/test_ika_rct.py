@@ -216,10 +216,9 @@ from matterlab_hotplates.ika_hotplate import IKAHotplate
 line = dict(bytesize=8, parity="none") if sys.argv[1].startswith("/") else {}
 stirrer = IKAHotplate(sys.argv[1], **line)
 stirrer.rpm = 600
-stirrer.temp = 40
 time.sleep(2)
 print(stirrer.rpm, stirrer.temp)
-stirrer.stand_by()
+stirrer.rpm = 0
 """
 
 
@@ -231,4 +230,3 @@ async def test_matterlab_drives_it_and_opens_the_line_anew_each_time(plant, way)
     assert 550 < int(speed_rpm) <= 600
     assert probe_c == "24.7"
     assert not sim._stirring
-    assert not sim._heating
