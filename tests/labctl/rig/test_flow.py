@@ -7,6 +7,7 @@ import pytest
 from labctl.errors import FindingsError
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
+from labctl.report import write_report
 from labctl.rig.devices import FlowEntry
 from labctl.rig.load import load_rig
 from labctl.rig.settings import settings_of
@@ -142,3 +143,5 @@ def test_a_run_with_a_controller_and_a_heidolph_completes_and_records_them(
         assert max(record.series("stirrer.speed")[1]) == 600.0
         said = [event.message for event in record.events if event.code == "safe_state"]
     assert any("gas flows" in message for message in said)
+    page = write_report(done.directory).read_text(encoding="utf-8")
+    assert "Gas flow" in page
