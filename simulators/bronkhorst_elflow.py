@@ -22,6 +22,7 @@ _LAG_S = 0.8
 _CAPACITY = 100.0
 _SCCM_PER_UNIT = 298.15 / 273.15
 _FULL = 32000
+_GAS_C, _VALVE = 22.0, 0xFFFFFF
 _ANY_NODE, _NODE = 0x80, 3
 _STATUS, _SEND_ACKNOWLEDGED, _SEND, _BROADCAST, _ASK = range(5)
 _OK, _COMMAND, _PROCESS, _PARAMETER, _TYPE, _VALUE, _READ_ONLY = 0, 2, 3, 4, 5, 6, 13
@@ -203,7 +204,7 @@ class SimElflow:
         """The parameters by process and number."""
         return {
             0: {
-                0: _Entry(_TEXT, lambda: b"\x07SN" + self.serial.encode()),
+                0: _Entry(_TEXT, lambda: b"\x07SN" + _ascii(self.serial), lambda piece: _OK),
                 1: _Entry(_BYTE, lambda: bytes((self.node,))),
                 3: _Entry(_BYTE, lambda: b"\0"),
                 18: _Entry(_BYTE, lambda: b"\1"),
@@ -211,8 +212,10 @@ class SimElflow:
             1: {
                 0: _Entry(_WORD, lambda: _word(self._measured())),
                 1: _Entry(_WORD, lambda: struct.pack(">H", self.setpoint), self._set_raw),
+                2: _Entry(_WORD, lambda: b"\0\0"),
                 4: _Entry(_BYTE, lambda: bytes((self.control_mode,)), self._set_mode),
                 13: _Entry(_LONG, lambda: struct.pack(">f", self.capacity)),
+                16: _Entry(_BYTE, lambda: b"\0"),
                 17: _Entry(_TEXT, lambda: self.fluid.ljust(10).encode()),
                 20: _Entry(_BYTE, lambda: bytes((self.alarm,))),
                 31: _Entry(_TEXT, lambda: self.unit.ljust(7).encode()),
@@ -220,6 +223,8 @@ class SimElflow:
             33: {
                 0: _Entry(_LONG, lambda: struct.pack(">f", self._measured() * self.capacity)),
                 3: _Entry(_LONG, self._f_setpoint, self._set_units),
+                7: _Entry(_LONG, lambda: struct.pack(">f", _GAS_C)),
+                22: _Entry(_LONG, lambda: struct.pack(">f", 0.0)),
             },
             113: {
                 1: _Entry(_TEXT, lambda: b"DMFC  "),
@@ -228,6 +233,7 @@ class SimElflow:
                 5: _Entry(_TEXT, lambda: b"V1.12"),
                 6: _Entry(_TEXT, lambda: _ascii(self.tag), self._set_tag),
             },
+            114: {1: _Entry(_LONG, lambda: struct.pack(">I", round(self.share * _VALVE)))},
         }
 
     def _f_setpoint(self) -> bytes:

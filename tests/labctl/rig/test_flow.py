@@ -1,11 +1,14 @@
 """A rig with a mass flow controller, and with another stirrer: read, checked, run dry."""
 
+import asyncio
 import re
 
 import pytest
 
+from labctl.clock import NS
 from labctl.errors import FindingsError
 from labctl.prepare import Request, prepare
+from labctl.readings import Reading
 from labctl.record import open_run
 from labctl.report import write_report
 from labctl.rig.devices import FlowEntry
@@ -145,3 +148,32 @@ def test_a_run_with_a_controller_and_a_heidolph_completes_and_records_them(
     assert any("gas flows" in message for message in said)
     page = write_report(done.directory).read_text(encoding="utf-8")
     assert "Gas flow" in page
+
+
+@pytest.mark.parametrize(("rests", "shut"), [("open", False), ("closed", True)])
+def test_a_purge_that_flows_is_seen_and_shut_at_the_end_only_if_the_rig_says_so(
+    root, tmp_path, recipe, rests, shut
+):
+    path = rig_with(root, tmp_path, flow_entry("alicat_mc", rests=rests))
+    planned, _ = prepare(Request(recipe, path))
+    told, tasks = [], []
+
+    def watch(run):
+        run.rig.ports["gas"].trace = lambda t_ns, way, data: told.append(data)
+
+        def open_it(message):
+            if isinstance(message, Reading) and message.t_ns > 30 * NS and not tasks:
+                setting = run.rig.devices["n2_flow"].set_flow(60.0)
+                tasks.append(asyncio.get_running_loop().create_task(setting))
+
+        run.bus.subscribe(open_it)
+
+    done = dry_run(planned, runs=tmp_path / "runs", watch=watch)
+    assert done.summary["outcome"] == "complete"
+    with open_run(done.directory) as record:
+        flows = record.series("n2_flow.flow")[1]
+        pressures = record.series("flask.P")[1]
+    assert max(flows) == 60.0
+    assert max(pressures) - pressures[0] > 5.0
+    sets = [data for data in told if data.startswith(b"AS ")]
+    assert sets == [b"AS 60.00\r"] + [b"AS 0.00\r"] * shut
