@@ -198,7 +198,7 @@ import asyncio, sys
 from alicat import FlowController
 
 async def main():
-    async with FlowController(sys.argv[1], "A") as mfc:
+    async with FlowController(sys.argv[1], "A", timeout=2.0) as mfc:
         print((await mfc.get_firmware()).split()[1])
         await mfc.set_flow_rate(25.5)
         await asyncio.sleep(6)

@@ -154,6 +154,7 @@ def opened(port, baud, **settings):
     return serial.serial_for_url(port, baud, **settings)
 
 mfc = propar.instrument(sys.argv[1], serial_class=opened)
+mfc.master.response_timeout = 2.0
 print(mfc.setpoint, mfc.measure)
 mfc.setpoint = 0x1010
 print(mfc.setpoint)
