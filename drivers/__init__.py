@@ -7,6 +7,14 @@ framing, transport, capabilities, readings, units and errors of labctl, and no o
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
+    "alicat_mc": Listing("drivers.alicat_mc:AlicatMc", "Alicat", "MC", ("n2_flow",), "19200 8N1"),
+    "bronkhorst_elflow": Listing(
+        "drivers.bronkhorst_elflow:BronkhorstElflow",
+        "Bronkhorst",
+        "EL-FLOW",
+        ("n2_flow",),
+        "38400 8N1",
+    ),
     "coherent_obis": Listing(
         "drivers.coherent_obis:CoherentObis", "Coherent", "OBIS LX/LS", ("excitation",), "tcp"
     ),
@@ -15,6 +23,14 @@ CATALOG: dict[str, Listing] = {
     ),
     "horiba_icl": Listing(
         "drivers.horiba_icl:HoribaIcl", "HORIBA", "SpectrAcq3 (ICL)", ("pl",), "tcp"
+    ),
+    "heidolph_heiconnect": Listing(
+        "drivers.heidolph_heiconnect:HeidolphHeiConnect",
+        "Heidolph",
+        "MR Hei-Connect",
+        ("stirrer",),
+        "9600 7E1",
+        gap_ms=100,
     ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "modbus_relay_8ch": Listing(

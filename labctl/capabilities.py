@@ -177,6 +177,25 @@ class Switching:
     is_on: bytes
 
 
+class MassFlowController(Device, Protocol):
+    """Lets inert gas in; `channels` are flow and setpoint (sccm) and what else it measures.
+
+    One sccm is 1 mL/min of gas as it is at 25 °C and 1013.25 mbar. `full_scale_sccm` and `gas` are
+    read at connect.
+    """
+
+    full_scale_sccm: float
+    gas: str
+
+    async def set_flow(self, flow_sccm: float, gate: Gate | None = None) -> None:
+        """Let in a flow in sccm, confirmed by read-back; `gate` is asked at the wire."""
+        ...
+
+    async def close(self) -> None:
+        """Shut the valve: a flow of 0."""
+        ...
+
+
 class RelayBoard(Device, Protocol):
     """Switches outputs and reads inputs by name; `channels` are all of them, 0 or 1."""
 
@@ -305,7 +324,8 @@ class DeviceSettings:
     mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
     `places` maps a gauge's channel number to its name and trusted range in mbar; `scan` is how a
-    scanning detector steps.
+    scanning detector steps; `rests_closed` says that a gas flow is shut in the safe state (else it
+    is left as it is).
     """
 
     name: str
@@ -327,6 +347,9 @@ class DeviceSettings:
     wavelength_nm: float = 0.0
     detector_c: float | None = None
     scan: ScanSettings | None = None
+    flow_high_sccm: float = 0.0
+    gas: str = "N2"
+    rests_closed: bool = False
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

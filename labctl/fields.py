@@ -145,6 +145,12 @@ PowerRange = Annotated[
     tuple[float, float], BeforeValidator(_range_reader("power")), _schema("range", "0 mW .. 20 mW")
 ]
 
+FlowRange = Annotated[
+    tuple[float, float],
+    BeforeValidator(_range_reader("gas flow")),
+    _schema("range", "0 sccm .. 200 sccm"),
+]
+
 
 def _read_date(value: object) -> object:
     if isinstance(value, dt.date):

@@ -7,9 +7,12 @@ labctl, and no driver: command tables are written twice, so that a wrong constan
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
+    "alicat_mc": Listing("simulators.alicat_mc:SimAlicatMc"),
+    "bronkhorst_elflow": Listing("simulators.bronkhorst_elflow:SimElflow"),
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
     "horiba_icl": Listing("simulators.horiba_icl:SimHoribaIcl"),
+    "heidolph_heiconnect": Listing("simulators.heidolph_heiconnect:SimHeiConnect"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "modbus_relay_8ch": Listing("simulators.modbus_relay_8ch:SimRelay8ch"),
     "newera_ne1000": Listing("simulators.newera_ne1000:SimNe1000"),

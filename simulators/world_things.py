@@ -32,6 +32,7 @@ _GAS: Final = {
     "rough_pump.setpoint": "rough_setpoint_mbar",
     "fine_pump": "fine_pump_on",
     "n2_pressure": "n2_supply",
+    "n2_flow": "inlet_sccm",
     "trap_cold": "trap_cold",
     "leak": "leak_mbar_l_s",
     "flask.P": "flask_mbar",

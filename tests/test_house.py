@@ -26,6 +26,7 @@ CAPABILITY = {
     "pump": capabilities.SyringePump,
     "flask_gauge": capabilities.PressureGauge,
     "rough": capabilities.VacuumPump,
+    "n2_flow": capabilities.MassFlowController,
     "absorbance": capabilities.Spectrometer,
     "pl": capabilities.Spectrometer,
     "excitation": capabilities.LightSource,

@@ -49,6 +49,10 @@ _AROUND: Mapping[str, tuple[DeviceSettings, Mapping[str, str]]] = {
         {"1": "flask.P", "2": "line.P"},
     ),
     "rough": (DeviceSettings("rough"), {"pump": "rough_pump", "pressure": "rough.P"}),
+    "n2_flow": (
+        DeviceSettings("n2_flow", address=0, flow_high_sccm=100.0),
+        {"flow": "n2_flow", "supply": "n2_pressure", "pressure": "flask.P"},
+    ),
     "absorbance": (DeviceSettings("absorbance"), {"spectrum": "absorbance"}),
     "pl": (DeviceSettings("pl", detector_c=-10.0), {"spectrum": "pl"}),
     "excitation": (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from labctl.engine.run import Run
 from labctl.errors import DeviceError, LabctlError
 from labctl.recipe.steps.base import Step
-from labctl.rig.devices import PumpEntry
+from labctl.rig.devices import FlowEntry, PumpEntry
 
 ACTION_TIMEOUT_S = 10.0
 
@@ -32,6 +32,7 @@ ABORT: tuple[Action, ...] = (
     Action("laser", "laser off"),
     Action("vacuum", "both vacuum valves shut"),
     Action("inert", "inert gas on"),
+    Action("flow", "gas flows left open or shut, as the rig file rests them"),
     Action("mantle", "mantle down, fan on"),
     Action("rough", "rough pump stopped"),
     Action("fine", "fine pump stopped behind its shut valve"),
@@ -54,6 +55,7 @@ class SafeState:
             "laser": self._laser,
             "vacuum": self._vacuum,
             "inert": self._inert,
+            "flow": self._flow,
             "mantle": self._mantle,
             "rough": self._rough,
             "fine": self._fine,
@@ -64,6 +66,8 @@ class SafeState:
         """Run all actions of a sequence; return what failed, in words."""
         failed = []
         for action in sequence:
+            if action.key == "flow" and not self._flows():
+                continue
             try:
                 async with asyncio.timeout(ACTION_TIMEOUT_S):
                     await self._do[action.key]()
@@ -101,6 +105,14 @@ class SafeState:
 
     async def _inert(self) -> None:
         await self._valve("n2", open_=True)
+
+    def _flows(self) -> list[str]:
+        devices = self._run.plan.rig.model.devices
+        return [name for name, entry in devices.items() if isinstance(entry, FlowEntry)]
+
+    async def _flow(self) -> None:
+        for name in self._flows():
+            await self._run.rig.devices[name].make_safe()
 
     async def _mantle(self) -> None:
         await self._switch("jack", on=False)

@@ -107,6 +107,7 @@ _AFTER_DOSES = (
     ),
     _Spec("output", "Heater output", (("heater.output", "heater", 1),), tall=False),
     _Spec("stirring", "Stirring", (("stirrer.speed", "stirrer", 1),), tall=False),
+    _Spec("flow", "Gas flow", (("n2_flow.flow", "inert gas", 1),), tall=False),
 )
 
 

@@ -14,6 +14,7 @@ from labctl.fields import (
     Date,
     Difference,
     Duration,
+    FlowRange,
     Length,
     Name,
     Percent,
@@ -205,6 +206,32 @@ class VacuumEntry(Entry):
     takes: tuple[str, ...] = ()
 
 
+class FlowLimits(Strict):
+    """What may be asked of a mass flow controller."""
+
+    flow: FlowRange
+
+
+def _read_unit(value: object) -> object:
+    """Turn a letter into its place in the alphabet; a number stays one."""
+    text = str(value)
+    return ord(text) - ord("A") + 1 if re.fullmatch("[A-Z]", text) else value
+
+
+class FlowEntry(Entry):
+    """A mass flow controller in the inert gas; `rests: closed` shuts it in the safe state."""
+
+    unit: Annotated[
+        int,
+        Field(ge=0, le=128),
+        BeforeValidator(_read_unit),
+        WithJsonSchema({"type": ["string", "integer"], "description": "a letter or a number"}),
+    ] = 0
+    gas: Literal["N2", "Ar"] = "N2"
+    limits: FlowLimits
+    rests: Literal["open", "closed"] = "open"
+
+
 class Lamp(Strict):
     """The lamp of an absorbance measurement."""
 
@@ -334,6 +361,7 @@ SHAPES: dict[str, type[Entry]] = {
     "pump": PumpEntry,
     "flask_gauge": GaugeEntry,
     "rough": VacuumEntry,
+    "n2_flow": FlowEntry,
     "absorbance": SpectrometerEntry,
     "pl": SpectrometerEntry,
     "excitation": LaserEntry,

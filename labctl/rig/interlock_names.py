@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from labctl.errors import Finding, nearest
 from labctl.expressions import Call, Name, Tree, walk
-from labctl.rig.devices import PumpEntry, RelayEntry
+from labctl.rig.devices import FlowEntry, PumpEntry, RelayEntry
 from labctl.rig.model import LoadedRig
 from labctl.rules import Interlock
 from labctl.source import Mark, Place
 
 VALVE_FUNCTIONS = frozenset({"open", "closed", "count_open"})
 NAMES_NO_SIGNAL = VALVE_FUNCTIONS | {"token", "state", "confirmed"}
+FLOW_SIGNALS = ("flow", "setpoint", "pressure", "temperature")
 FACTS = ("ambient", "site.attended", "trap.cold", "reagent.keep_at")
 
 
@@ -89,3 +90,5 @@ def _signals(rig: LoadedRig) -> Iterator[str]:
         yield f"{name}.speed"
         if isinstance(entry, RelayEntry):
             yield from (f"{name}.{part}" for part in (*entry.coils, *entry.inputs))
+        if isinstance(entry, FlowEntry):
+            yield from (f"{name}.{part}" for part in FLOW_SIGNALS)

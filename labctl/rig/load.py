@@ -15,7 +15,8 @@ from labctl.source import Document, Place, collect, read, validate
 
 ROLES = (
     "heater", "warm_line", "stirrer", "manifold", "flask_gauge", "line_gauge", "rough", "fine",
-    "jack", "fan", "shutter", "beacon", "button", "absorbance", "pl", "excitation", "operator",
+    "n2_flow", "jack", "fan", "shutter", "beacon", "button", "absorbance", "pl", "excitation",
+    "operator",
 )  # fmt: skip
 
 

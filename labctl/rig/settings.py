@@ -8,6 +8,7 @@ from labctl.capabilities import DeviceSettings, ScanSettings
 from labctl.readings import Channel
 from labctl.rig.devices import (
     Entry,
+    FlowEntry,
     GaugeEntry,
     HeaterEntry,
     LaserEntry,
@@ -74,6 +75,17 @@ def _gauge(entry: GaugeEntry, name: str) -> DeviceSettings:
         for place_name, place in entry.channels.items()
     }
     return DeviceSettings(name, places=places)
+
+
+@settings_of.register
+def _flow(entry: FlowEntry, name: str) -> DeviceSettings:
+    return DeviceSettings(
+        name,
+        address=entry.unit,
+        flow_high_sccm=entry.limits.flow[1],
+        gas=entry.gas,
+        rests_closed=entry.rests == "closed",
+    )
 
 
 @settings_of.register

@@ -10,6 +10,7 @@ from labctl.bench import Loaded
 from labctl.capabilities import DeviceSettings
 from labctl.rig.devices import (
     Entry,
+    FlowEntry,
     GaugeEntry,
     HeaterEntry,
     LaserEntry,
@@ -128,6 +129,11 @@ def _gauge(entry: GaugeEntry, name: str, roles: Roles, rig: LoadedRig) -> dict[s
 @_touches.register
 def _vacuum(entry: VacuumEntry, name: str, roles: Roles, rig: LoadedRig) -> dict[str, str]:
     return {"pump": "rough_pump", "pressure": "rough.P"}
+
+
+@_touches.register
+def _flow(entry: FlowEntry, name: str, roles: Roles, rig: LoadedRig) -> dict[str, str]:
+    return {"flow": "n2_flow", "supply": "n2_pressure", "pressure": "flask.P"}
 
 
 @_touches.register

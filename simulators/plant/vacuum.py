@@ -21,6 +21,8 @@ from labctl.errors import UnknownNameError, UsageError
 
 _GAS_MBAR_L_MMOL_K = 0.0831446262
 _KELVIN = 273.15
+# 1 mL/min at 25 °C and 1013.25 mbar, as throughput at 25 °C.
+_SCCM_MBAR_L_S, _SCCM_K = 1013.25 / 60e3, 298.15
 _SHORTEST_STEP_S = 0.02
 _CHANGE_PER_STEP = 0.1
 _TRACE_MMOL = 1e-9
@@ -49,6 +51,7 @@ class VacuumParameters:
     leak_mbar_l_s: float = 1e-4
     outgassing_at_1h_mbar_l_s: float = 1e-6
     n2_l_s: float = 0.09
+    inlet_supply_mbar: float = 2000.0
     bubbler_mbar: float = 5.0
     relief_mbar: float = 80.0
     relief_l_s: float = 2.0
@@ -98,7 +101,8 @@ class VacuumLine:
     """Valves, pumps and the gas they move; set the inputs, then `step` or `advance`.
 
     Inputs: `n2_open`, `rough_open`, `fine_open`, `rough_on`, `rough_setpoint_mbar`, `fine_pump_on`,
-    `n2_supply` (cylinder not empty), `trap_cold`, `leak_mbar_l_s`. Results: `flask_mbar`,
+    `n2_supply` (cylinder not empty), `inlet_sccm` (a metered flow of N2 into the arm, below
+    `inlet_supply_mbar`), `trap_cold`, `leak_mbar_l_s`. Results: `flask_mbar`,
     `line_mbar` (behind the trap), `trap_mmol`, `exhaust_mmol` (through rough pump, bubbler and
     trap), `superheat_mbar_s` (the more of it per minute, the more it bumps) and `t_ns`.
     """
@@ -109,12 +113,14 @@ class VacuumLine:
         self.rough_on = self.fine_pump_on = False
         self.rough_setpoint_mbar = parameters.ambient_mbar
         self.n2_supply = self.trap_cold = True
+        self.inlet_sccm = 0.0
         self.leak_mbar_l_s = parameters.leak_mbar_l_s
         self.flask_mbar = self.line_mbar = parameters.ambient_mbar
         self.trap_mmol = dict.fromkeys(volatiles, 0.0)
         self.exhaust_mmol = dict.fromkeys(volatiles, 0.0)
         self.superheat_mbar_s = 0.0
         self.t_ns = 0
+        self._mbar_l_s_sccm = _SCCM_MBAR_L_S * (parameters.ambient_c + _KELVIN) / _SCCM_K
         self._mbar_l_mmol = _GAS_MBAR_L_MMOL_K * (parameters.ambient_c + _KELVIN)
         self._vapours = [
             _Vapour(name, volatile, volatile.vapour_pressure_mbar(parameters.condenser_c))
@@ -288,6 +294,8 @@ class VacuumLine:
         if self.n2_open and self.n2_supply and arm_mbar < manifold_mbar:
             inlet_l_s += parameters.n2_l_s
             source += parameters.n2_l_s * (manifold_mbar - cold_mbar)
+        if self.inlet_sccm and self.n2_supply and arm_mbar < parameters.inlet_supply_mbar:
+            source += self.inlet_sccm * self._mbar_l_s_sccm
         evacuated = arm_mbar < _OUTGASSING_BELOW_MBAR
         if evacuated:
             source += parameters.outgassing_at_1h_mbar_l_s * 3600.0 / max(self._evacuated_s, 60.0)

@@ -1,5 +1,6 @@
 import datetime as dt
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -125,6 +126,18 @@ def test_make_safe_ends_heating_and_keeps_stirring(on_stirrer):
     assert on_stirrer(main) == 600.0
 
 
+def test_the_last_will_sent_blind_ends_heating_and_keeps_stirring(on_stirrer):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.stir(600)
+        sim.feed(b"OUT_SP_1 300\r\nSTART_1\r\n", clock.now_ns())
+        for frame in driver.last_will():
+            sim.feed(frame, clock.now_ns())
+        return sim._heating, sim._stirring
+
+    assert on_stirrer(main) == (False, True)
+
+
 def test_nothing_it_ever_sends_starts_the_heating():
     async def main(driver, script):
         await driver.connect()
@@ -225,6 +238,53 @@ def test_a_watchdog_it_does_not_have_is_refused(watchdog_s):
 
     with pytest.raises(OutOfRangeError, match="watchdog"):
         on_script(main, watchdog_s=watchdog_s)
+
+
+def test_a_late_answer_never_answers_the_next_question():
+    class Late:
+        polls = 0
+
+        def feed(self, data, t_ns):
+            if data == b"IN_PV_4 \r\n":
+                self.polls += 1
+                late = self.polls == 2
+                return [(600_000_000 if late else 0, b"%d.0 4 \r\n" % (100 * self.polls))]
+            return [(0, b"24.7 1 \r\n")] if data else []
+
+    async def body(loop):
+        clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
+        port = Port("line", MemoryWire(Late(), clock), clock)
+        driver = IkaRct(port, DeviceSettings("stir", has_probe2=True))
+        read = []
+        for _ in range(4):
+            try:
+                read.append(await driver.poll())
+            except NoReplyError:
+                read.append(None)
+        return read
+
+    read = run_virtual(body)
+    assert read[:2] == [(100.0, 24.7), None]
+    assert read[2:] == [(300.0, 24.7), (400.0, 24.7)]
+
+
+def test_of_flipped_bits_few_pass_for_a_speed():
+    """No checksum: 2000 replies with one bit flipped; the share of wrong speeds is bounded."""
+    draw = random.Random(5)
+    wrong = 0
+    for _ in range(2000):
+        reply = bytearray(b"600.0 4 \r\n")
+        reply[draw.randrange(len(reply))] ^= 1 << draw.randrange(8)
+
+        async def main(driver, script):
+            try:
+                return (await driver.poll())[0]
+            except DeviceError:
+                return None
+
+        said = bytes(reply)
+        wrong += on_script(main, said, said, has_probe2=False) not in {None, 600.0}
+    assert wrong / 2000 < 0.2
 
 
 @given(st.binary(max_size=40))

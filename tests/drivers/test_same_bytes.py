@@ -30,7 +30,9 @@ THINGS = {
     "line__P": 0.05,
     "rough__P": 800.0,
     "hood_flow": 1.0,
+    "n2_pressure": 1.0,
 }
+MFC = {"flow": "n2_flow", "supply": "n2_pressure", "pressure": "flask.P"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,18 @@ class Case:
 
 
 CASES = {
+    "alicat_mc": Case(
+        {"flow_high_sccm": 50.0, "rests_closed": True},
+        MFC,
+        (lambda mfc: mfc.set_flow(25.5), lambda mfc: mfc.close(), lambda mfc: mfc.make_safe()),
+        19200,
+    ),
+    "bronkhorst_elflow": Case(
+        {"address": 0, "flow_high_sccm": 50.0, "rests_closed": True},
+        MFC,
+        (lambda mfc: mfc.set_flow(25.5), lambda mfc: mfc.close(), lambda mfc: mfc.make_safe()),
+        38400,
+    ),
     "coherent_obis": Case(
         {"power_high_mw": 20.0, "wavelength_nm": 405.0},
         {"laser": "beam"},
@@ -63,6 +77,11 @@ CASES = {
         {"scan": ScanSettings(550.0, 556.0, 2.0, 0.05, 4e6)},
         {"spectrum": "pl"},
         (lambda pl: pl.set_exposure(0.02, 2), lambda pl: pl.set_exposure(0.05, 1)),
+    ),
+    "heidolph_heiconnect": Case(
+        {"speed_high_rpm": 1200.0, "watchdog_s": 10.0, "has_probe2": True},
+        {"speed": "stirrer", "probe2": "flask.T2"},
+        (lambda stirrer: stirrer.stir(600.0), lambda stirrer: stirrer.stir(0.0)),
     ),
     "ika_rct": Case(
         {"speed_high_rpm": 1200.0, "watchdog_s": 60.0, "has_probe2": True},

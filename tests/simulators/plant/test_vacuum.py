@@ -168,6 +168,53 @@ def test_fine_pump_brings_the_line_below_100_mtorr_in_minutes():
     assert seconds_until(line, liquid, lambda: line.flask_mbar < low, 300) < 180
 
 
+def test_a_metered_flow_raises_a_closed_flask_by_flow_over_volume():
+    line = VacuumLine(TIGHT, VOLATILES)
+    line.rough_open = line.rough_on = True
+    line.rough_setpoint_mbar = 100.0
+    run(line, squalane(), 300.0)
+    line.rough_open = False
+    line.inlet_sccm = 30.0
+    before_mbar = line.flask_mbar
+    run(line, squalane(), 60.0)
+    let_in_mbar_l = 30.0 * 1e-3 * 1013.25 * 295.15 / 298.15
+    assert line.flask_mbar - before_mbar == pytest.approx(let_in_mbar_l / line.volume_l, rel=1e-3)
+
+
+def test_a_metered_flow_sets_a_floor_under_the_pump():
+    line = VacuumLine(TIGHT, VOLATILES)
+    line.rough_open = line.rough_on = True
+    line.rough_setpoint_mbar = 0.0
+    line.inlet_sccm = 20.0
+    run(line, squalane(), 900.0)
+    through_mbar_l_s = 20.0 * 1e-3 / 60.0 * 1013.25 * 295.15 / 298.15
+    floor_mbar = TIGHT.rough_ultimate_mbar + through_mbar_l_s / TIGHT.rough_l_s
+    assert line.flask_mbar == pytest.approx(floor_mbar, rel=0.01)
+
+
+@pytest.mark.parametrize("why", ["the cylinder is empty", "the flask is at its pressure"])
+def test_a_metered_flow_ends_when(why):
+    line = VacuumLine(TIGHT, VOLATILES)
+    line.inlet_sccm = 500.0
+    if why == "the cylinder is empty":
+        line.n2_supply = False
+        run(line, squalane(), 1.0)
+        before_mbar = line.flask_mbar
+        run(line, squalane(), 600.0)
+        assert line.flask_mbar == pytest.approx(before_mbar)
+    else:
+        run(line, squalane(), 600.0)
+        assert TIGHT.inlet_supply_mbar <= line.flask_mbar < TIGHT.inlet_supply_mbar + 15
+
+
+def test_an_open_bubbler_takes_a_metered_flow():
+    line = VacuumLine(TIGHT, VOLATILES)
+    line.n2_open = True
+    line.inlet_sccm = 50.0
+    run(line, squalane(), 600.0)
+    assert TIGHT.ambient_mbar < line.flask_mbar < TIGHT.ambient_mbar + 20
+
+
 def test_leak_sets_the_difference_between_flask_and_line():
     parameters = replace(RIG, outgassing_at_1h_mbar_l_s=0.0, leak_mbar_l_s=5e-3)
     line, liquid = VacuumLine(parameters, {}), squalane(22.0)
