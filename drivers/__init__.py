@@ -14,6 +14,12 @@ CATALOG: dict[str, Listing] = {
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
+    "mks_901p": Listing(
+        "drivers.mks_901p:Mks901p", "MKS", "901P", ("flask_gauge", "line_gauge"), gap_ms=10
+    ),
+    "mks_974b": Listing(
+        "drivers.mks_901p:Mks974b", "MKS", "974B", ("flask_gauge", "line_gauge"), gap_ms=10
+    ),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",
         "Waveshare",
@@ -29,6 +35,12 @@ CATALOG: dict[str, Listing] = {
     "ocean_qepro": Listing(
         "drivers.ocean_obp:OceanQePro", "Ocean Optics", "QE Pro", ("pl",), "115200 8N1"
     ),
+    "pfeiffer_ppt100": Listing(
+        "drivers.pfeiffer_ppt100:PfeifferPpt100",
+        "Pfeiffer Vacuum",
+        "PPT 100",
+        ("flask_gauge", "line_gauge"),
+    ),
     "pfeiffer_tpg362": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
         "Pfeiffer Vacuum",
@@ -43,5 +55,12 @@ CATALOG: dict[str, Listing] = {
         ("rough",),
         "19200 8N1",
         gap_ms=100,
+    ),
+    "watlow_ezzone_pm": Listing(
+        "drivers.watlow_ezzone_pm:WatlowEzZonePm",
+        "Watlow",
+        "EZ-ZONE PM",
+        ("heater", "warm_line"),
+        "38400 8N1",
     ),
 }
