@@ -13,6 +13,9 @@ CATALOG: dict[str, Listing] = {
     "eurotherm_3216": Listing(
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
+    "eurotherm_3504": Listing(
+        "drivers.eurotherm_3216:Eurotherm3504", "Eurotherm", "3504", ("heater", "warm_line")
+    ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "mks_901p": Listing(
         "drivers.mks_901p:Mks901p", "MKS", "901P", ("flask_gauge", "line_gauge"), gap_ms=10
@@ -41,10 +44,24 @@ CATALOG: dict[str, Listing] = {
         "PPT 100",
         ("flask_gauge", "line_gauge"),
     ),
+    "pfeiffer_tpg361": Listing(
+        "drivers.pfeiffer_tpg362:PfeifferTpg362",
+        "Pfeiffer Vacuum",
+        "TPG 361",
+        ("flask_gauge", "line_gauge"),
+        "tcp",
+    ),
     "pfeiffer_tpg362": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
         "Pfeiffer Vacuum",
         "TPG 362",
+        ("flask_gauge", "line_gauge"),
+        "tcp",
+    ),
+    "pfeiffer_tpg366": Listing(
+        "drivers.pfeiffer_tpg362:PfeifferTpg362",
+        "Pfeiffer Vacuum",
+        "TPG 366",
         ("flask_gauge", "line_gauge"),
         "tcp",
     ),

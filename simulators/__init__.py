@@ -9,6 +9,7 @@ from labctl.capabilities import Listing
 CATALOG: dict[str, Listing] = {
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
+    "eurotherm_3504": Listing("simulators.eurotherm_3216:SimEurotherm3504"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "mks_901p": Listing("simulators.mks_901p:SimMks901p"),
     "mks_974b": Listing("simulators.mks_901p:SimMks974b"),
@@ -17,7 +18,9 @@ CATALOG: dict[str, Listing] = {
     "ocean_hdx": Listing("simulators.ocean_obp:SimHdx"),
     "ocean_qepro": Listing("simulators.ocean_obp:SimQePro"),
     "pfeiffer_ppt100": Listing("simulators.pfeiffer_ppt100:SimPpt100"),
+    "pfeiffer_tpg361": Listing("simulators.pfeiffer_tpg362:SimTpg361"),
     "pfeiffer_tpg362": Listing("simulators.pfeiffer_tpg362:SimTpg362"),
+    "pfeiffer_tpg366": Listing("simulators.pfeiffer_tpg362:SimTpg366"),
     "vacuubrand_cvc3000": Listing("simulators.vacuubrand_cvc3000:SimCvc3000"),
     "watlow_ezzone_pm": Listing("simulators.watlow_ezzone_pm:SimEzZonePm"),
 }

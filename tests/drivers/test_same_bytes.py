@@ -97,6 +97,8 @@ CASES = {
     "pfeiffer_ppt100": Case(
         {"places": {1: Channel("line", "pressure", 0.001, 5.0)}}, {"1": "line.P"}
     ),
+    "pfeiffer_tpg361": Case({"places": {1: Channel("flask", "pressure")}}, {"1": "flask.P"}),
+    "pfeiffer_tpg366": Case({"places": {5: Channel("line", "pressure")}}, {"5": "line.P"}),
     "pfeiffer_tpg362": Case(
         {
             "places": {
@@ -124,6 +126,7 @@ CASES = {
         38400,
     ),
 }
+CASES["eurotherm_3504"] = CASES["eurotherm_3216"]
 SERIAL = [kind for kind, row in catalog("drivers").items() if "tcp" not in row.line]
 
 
