@@ -14,8 +14,8 @@ import re
 
 from labctl.framing import Frame
 
-_TELEGRAM = re.compile(rb"[ -~]*\Z")
-_TAIL = 3
+_HEAD = re.compile(rb"(?=\d{3}[01]0\d{3}(\d\d))")
+_HEAD_SIZE, _TAIL = 10, 3
 
 
 def seal(body: bytes) -> bytes:
@@ -24,15 +24,18 @@ def seal(body: bytes) -> bytes:
 
 
 def unseal(telegram: bytes) -> bytes | None:
-    r"""Take the body out of a telegram, past garbage before it; None if its checksum fails.
+    r"""Take the body out of a telegram, past garbage before it; None if length or checksum fail.
 
-    >>> unseal(b"\xff\xff0011074006100023025\r"), unseal(b"0011074006100023026\r")
+    >>> unseal(b"\xff 7\xff0011074006100023025\r"), unseal(b"0011074006100023026\r")
     (b'0011074006100023', None)
     """
-    match = _TELEGRAM.search(telegram.removesuffix(b"\r"))
-    found = match[0] if match else b""
-    body = found[:-_TAIL]
-    return body if telegram.endswith(b"\r") and seal(body) == found + b"\r" else None
+    text = telegram.removesuffix(b"\r")
+    for head in _HEAD.finditer(text):
+        found = text[head.start() :]
+        body = found[:-_TAIL]
+        if len(body) == _HEAD_SIZE + int(head[1]) and seal(body) == found + b"\r":
+            return body
+    return None
 
 
 def reply_from(address: int) -> Frame:

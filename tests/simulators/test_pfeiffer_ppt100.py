@@ -83,7 +83,7 @@ def test_writes_and_unknown_parameters_are_answered_in_the_data(body, data):
 
 def test_byte_at_a_time_is_the_same_as_coalesced_and_garbage_is_skipped():
     together, apart = sim_of(), sim_of()
-    data = b"\xff\xff" + P740 + seal(b"0010030302=?")
+    data = b"\xff10@253PR1?;FF" + P740 + seal(b"0010030302=?")
     replies = ask(together, data)
     assert replies == b"0011074006100023025\r0011030306000000014\r"
     assert b"".join(ask(apart, bytes((byte,))) for byte in data) == replies
