@@ -108,7 +108,7 @@ class PfeifferPpt100:
                 self.name, question, self._ends, timeout_s=_TIMEOUT_S, priority=priority
             )
             body = unseal(reply.rpartition(b"\r")[0].rpartition(b"\r")[2] + b"\r")
-            data = body.removeprefix(head) if body and body.startswith(head) else b""
+            data = (body or b"").removeprefix(head)
             if data in _REFUSALS:
                 asked = f"parameter {parameter}"
                 raise RefusedByDeviceError(self.name, asked, "its value", data.decode("ascii"))
