@@ -1,5 +1,6 @@
 """The PPT 100 driver: the vendor's telegrams, and never a number from a gauge that failed."""
 
+import asyncio
 import datetime as dt
 import random
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from drivers.pfeiffer_ppt100 import PfeifferPpt100
 from labctl.capabilities import DeviceSettings
-from labctl.clock import NS, VirtualClock
+from labctl.clock import NS, VirtualClock, WallClock
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -21,8 +22,10 @@ from labctl.framing.pfeiffer import seal, unseal
 from labctl.loop import run_virtual
 from labctl.readings import Channel
 from labctl.transport import Port
+from labctl.transport.descriptor import TcpWire
 from labctl.transport.memory import MemoryWire
 from tests.conftest import StillPlant
+from tests.foreign import CLIENTS, python_with
 
 KIND = "pfeiffer_ppt100"
 PLACES = {1: Channel("line", "pressure", 0.001, 100.0)}
@@ -220,3 +223,37 @@ def test_any_answer_is_a_reading_or_a_declared_error(replies):
             return
 
     told(Says(*replies), main)
+
+
+MOCK = """
+import socket, sys
+from pfeiffer_vacuum_protocol.mock import PPT100
+gauge = PPT100(nonascii=sys.argv[1] == "noisy")
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    line, _ = server.accept()
+    with line:
+        while data := line.recv(64):
+            line.sendall(gauge.get_response(data))
+"""
+
+
+@pytest.mark.parametrize("line", ["quiet", "noisy"])
+async def test_the_driver_cannot_tell_a_strangers_gauge(line):
+    process = await asyncio.create_subprocess_exec(
+        python_with(*CLIENTS), "-c", MOCK, line, stdout=asyncio.subprocess.PIPE
+    )
+    clock = WallClock()
+    try:
+        number = int(await asyncio.wait_for(process.stdout.readline(), 20))
+        port = Port("ppt", TcpWire("ppt", "127.0.0.1", number, clock), clock)
+        driver = PfeifferPpt100(port, DeviceSettings("gauge", places=PLACES))
+        await port.open()
+        assert (await driver.connect()).firmware == "010100"
+        assert list(await driver.poll()) == [1000.0]
+        await port.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process._transport.close()
