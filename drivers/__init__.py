@@ -21,8 +21,8 @@ CATALOG: dict[str, Listing] = {
     "eurotherm_3216": Listing(
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
-    "horiba_icl": Listing(
-        "drivers.horiba_icl:HoribaIcl", "HORIBA", "SpectrAcq3 (ICL)", ("pl",), "tcp"
+    "eurotherm_3504": Listing(
+        "drivers.eurotherm_3216:Eurotherm3504", "Eurotherm", "3504", ("heater", "warm_line")
     ),
     "heidolph_heiconnect": Listing(
         "drivers.heidolph_heiconnect:HeidolphHeiConnect",
@@ -32,7 +32,16 @@ CATALOG: dict[str, Listing] = {
         "9600 7E1",
         gap_ms=100,
     ),
+    "horiba_icl": Listing(
+        "drivers.horiba_icl:HoribaIcl", "HORIBA", "SpectrAcq3 (ICL)", ("pl",), "tcp"
+    ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
+    "mks_901p": Listing(
+        "drivers.mks_901p:Mks901p", "MKS", "901P", ("flask_gauge", "line_gauge"), gap_ms=10
+    ),
+    "mks_974b": Listing(
+        "drivers.mks_901p:Mks974b", "MKS", "974B", ("flask_gauge", "line_gauge"), gap_ms=10
+    ),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",
         "Waveshare",
@@ -54,10 +63,30 @@ CATALOG: dict[str, Listing] = {
     "ocean_sts": Listing(
         "drivers.ocean_obp:OceanSts", "Ocean Optics", "STS", ("absorbance", "pl"), "9600 8N1"
     ),
+    "pfeiffer_ppt100": Listing(
+        "drivers.pfeiffer_ppt100:PfeifferPpt100",
+        "Pfeiffer Vacuum",
+        "PPT 100",
+        ("flask_gauge", "line_gauge"),
+    ),
+    "pfeiffer_tpg361": Listing(
+        "drivers.pfeiffer_tpg362:PfeifferTpg362",
+        "Pfeiffer Vacuum",
+        "TPG 361",
+        ("flask_gauge", "line_gauge"),
+        "tcp",
+    ),
     "pfeiffer_tpg362": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
         "Pfeiffer Vacuum",
         "TPG 362",
+        ("flask_gauge", "line_gauge"),
+        "tcp",
+    ),
+    "pfeiffer_tpg366": Listing(
+        "drivers.pfeiffer_tpg362:PfeifferTpg362",
+        "Pfeiffer Vacuum",
+        "TPG 366",
         ("flask_gauge", "line_gauge"),
         "tcp",
     ),
@@ -68,5 +97,12 @@ CATALOG: dict[str, Listing] = {
         ("rough",),
         "19200 8N1",
         gap_ms=100,
+    ),
+    "watlow_ezzone_pm": Listing(
+        "drivers.watlow_ezzone_pm:WatlowEzZonePm",
+        "Watlow",
+        "EZ-ZONE PM",
+        ("heater", "warm_line"),
+        "38400 8N1",
     ),
 }

@@ -1,14 +1,15 @@
-"""Eurotherm 3216, 3208 and 3204 temperature controllers on Modbus RTU.
+"""Eurotherm 3216, 3208, 3204 and 3504, 3508 temperature controllers on Modbus RTU.
 
 Ramps run inside the instrument: the setpoint (which wears out after 100,000 writes) is written once
 per ramp, and only where it changes. Every write is read back. Source: 3200 Series Engineering
-Handbook HA028651 issue 7, sections 15.4 and 15.5 (addresses, scaled integers, status word).
+Handbook HA028651 issue 7, sections 15.4 and 15.5 (addresses, scaled integers, status word); time
+unit of the rate in the 3500 series: the furnace driver of HACS.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import ClassVar, Final
 
 from labctl.capabilities import DeviceSettings, Identity
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
@@ -49,7 +50,6 @@ _WORDS: Final = {1: struct.Struct(">h"), 2: struct.Struct(">2h"), 5: _FIVE}
 _MUST_BE_ZERO: Final = (
     (_RESOLUTION, "resolution of the communications", "full"),
     (_UNITS, "units", "°C"),
-    (_RATE_UNIT, "time unit of the setpoint rate", "minutes"),
     (_MODE, "instrument mode", "normal"),
     (_TIMER, "timer or programmer", "reset"),
     (_REMOTE, "setpoint source", "local"),
@@ -62,6 +62,9 @@ class Eurotherm3216:
     Channels: `pv`, `setpoint` (the target) and `working` (where the ramp is) in °C, and `output`
     as a fraction of full power.
     """
+
+    model: ClassVar[str] = "3216"
+    minutes: ClassVar[int] = 0
 
     def __init__(self, port: Port, settings: DeviceSettings) -> None:
         self.name = settings.name
@@ -91,10 +94,8 @@ class Eurotherm3216:
         """
         (version,) = await self._read(_VERSION)
         for address, what, needed in _MUST_BE_ZERO:
-            (found,) = await self._read(address)
-            if found:
-                asked = f"for the {what} ({address})"
-                raise RefusedByDeviceError(self.name, asked, f"0, {needed}; set it so", str(found))
+            await self._check(address, 0, what, needed)
+        await self._check(_RATE_UNIT, self.minutes, "time unit of the setpoint rate", "minutes")
         await self._check_setpoint_limits()
         low, high = await self._read(_RANGE, 2)
         self._range = (float(low), float(high))
@@ -103,7 +104,7 @@ class Eurotherm3216:
         if output_high > allowed:
             await self._set(_OUTPUT_HIGH, allowed)
         firmware = f"{version >> 8 & 0xFF:x}.{version & 0xFF:02x}"
-        return Identity("Eurotherm", "3216", firmware=firmware)
+        return Identity("Eurotherm", self.model, firmware=firmware)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read all channels with one question, and every fifth time the status word.
@@ -242,6 +243,12 @@ class Eurotherm3216:
             limits = f"0 (at once) or {slowest:g} .. {fastest or 3000:g} K/min"
             raise OutOfRangeError(self.name, f"a ramp of {asked}", limits, asked)
 
+    async def _check(self, address: int, needed: int, what: str, meaning: str) -> None:
+        (found,) = await self._read(address)
+        if found != needed:
+            asked, expected = f"for the {what} ({address})", f"{needed}, {meaning}; set it so"
+            raise RefusedByDeviceError(self.name, asked, expected, str(found))
+
     async def _check_setpoint_limits(self) -> None:
         """Check that the rig's setpoints fit in, and that one unit on the wire is 0.1 °C.
 
@@ -322,3 +329,10 @@ class Eurotherm3216:
 
     def _reading(self, address: int, count: int = 1) -> bytes:
         return seal(struct.pack(">BBHH", self._settings.address, _READ, address, count))
+
+
+class Eurotherm3504(Eurotherm3216):
+    """A 3504 or 3508: seconds, minutes and hours of the rate are 0, 1, 2 and not 2, 0, 1."""
+
+    model = "3504"
+    minutes = 1

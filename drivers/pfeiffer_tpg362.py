@@ -35,6 +35,7 @@ class PfeifferTpg362:
         self.channels = tuple(settings.places[n] for n in self._inputs)
         self._port = port
         self._mbar_per_unit = 1.0
+        self._question = b"PRX"
         self._grammar = _grammar(max(2, *self._inputs, 0))
 
     async def connect(self) -> Identity:
@@ -60,7 +61,8 @@ class PfeifferTpg362:
         """Read all gauges with one PRX, in mbar; None unless the gauge itself says it is good.
 
         Under-range, over-range, error, off, absent and unidentified are no readings. A linear
-        gauge at its zero sends zero or less as good: that reads 0, below any trusted range.
+        gauge at its zero sends zero or less as good: that reads 0, below any trusted range. A
+        TPG 361 is asked with PR1.
 
         Raises:
             GarbledError: an answer outside the grammar, or a pressure above 2000 mbar.
@@ -68,10 +70,11 @@ class PfeifferTpg362:
             NoReplyError: no answer.
             PortLostError: the port is gone.
         """
-        line = await self._ask(b"PRX", Priority.POLL)
+        line = await self._ask(self._question, Priority.POLL)
         match = self._grammar.fullmatch(line)
         if match is None:
-            raise GarbledError(self.name, "PRX", "status,d.ddddE±dd per gauge", repr(line))
+            asked = self._question.decode("ascii")
+            raise GarbledError(self.name, asked, "status,d.ddddE±dd per gauge", repr(line))
         return [self._pressure_mbar(match[n]) for n in self._inputs]
 
     async def make_safe(self) -> None:
@@ -99,6 +102,7 @@ class PfeifferTpg362:
 
     async def _find_gauges(self) -> None:
         fitted = (await self._ask(b"TID")).split(b",")
+        self._question = b"PRX" if len(fitted) > 1 else b"PR1"
         self._grammar = _grammar(len(fitted))
         for n, channel in zip(self._inputs, self.channels, strict=True):
             found = fitted[n - 1] if n <= len(fitted) else b"noSENSOR"

@@ -43,6 +43,8 @@ _FAULTS = (
     "internal",
 )
 
+_TRANSDUCER = _FAULTS.index("pressure transducer")
+
 _LINE = until(b"\r\n")
 _PRESSURE = re.compile(rb"(\d{4}(?:\.\d)?) (mbar|Torr|hPa)\r\n")
 _STATUS = re.compile(rb"([01])([01])[01]([01])([0-4])([0-3])\r\n")
@@ -78,7 +80,8 @@ class VacuubrandCvc3000:
         self._mbar_per_unit = 1.0
         self._pressure_mbar: float | None = None
         self._pumping: float | None = None
-        self._pressure_is_next = True
+        self._sensor_failed = False
+        self._turn = 0
 
     async def connect(self) -> Identity:
         """Take remote control, choose the CVC 3000 commands, read version, faults and state.
@@ -95,31 +98,36 @@ class VacuubrandCvc3000:
         found = [what for digit, what in zip(errors[:8], _FAULTS, strict=True) if digit == ord("1")]
         if found:
             raise RefusedByDeviceError(self.name, "IN_ERR", "no fault", ", ".join(found))
+        self._sensor_failed = False
         self._pressure_mbar = await self._read_mbar(b"IN_PV_1")
         await self._status()
         return Identity("Vacuubrand", model.decode(), firmware=firmware.decode())
 
     async def poll(self) -> Sequence[float | None]:
-        """Read pressure and state by turns, one command a poll; the other is one poll old.
+        """Read pressure, state, pressure, faults by turns, one command a poll; the rest is older.
 
-        After a failed poll neither is known until it was read again.
+        While the controller reports a fault of its pressure transducer there is no pressure. After
+        a failed poll nothing is known until it was read again.
 
         Raises:
             RefusedByDeviceError: the vent valve is open.
             GarbledError: an answer outside the protocol.
             DeviceError: the port is gone, or no answer.
         """
-        pressure_is_next, self._pressure_is_next = self._pressure_is_next, True
+        turn, self._turn = self._turn, 0
         try:
-            if pressure_is_next:
+            if turn in {0, 2}:
                 self._pressure_mbar = await self._read_mbar(b"IN_PV_1", Priority.POLL)
-            else:
+            elif turn == 1:
                 await self._status(Priority.POLL)
+            else:
+                (errors,) = await self._ask(b"IN_ERR", _FAULT_DIGITS, "9 digits", Priority.POLL)
+                self._sensor_failed = errors[_TRANSDUCER : _TRANSDUCER + 1] == b"1"
         except DeviceError:
             self._pressure_mbar = self._pumping = None
             raise
-        self._pressure_is_next = not pressure_is_next
-        return self._pressure_mbar, self._pumping
+        self._turn = (turn + 1) % 4
+        return None if self._sensor_failed else self._pressure_mbar, self._pumping
 
     async def pump_to(self, pressure_mbar: float) -> None:
         """Control at a pressure of 1 .. 1100 mbar (or what the rig allows); 0 pumps down freely.

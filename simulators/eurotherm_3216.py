@@ -13,6 +13,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from labctl.framing.modbus import REGISTERS
 from labctl.twin import Plant, TwinDevice
@@ -93,7 +94,6 @@ _TABLE = {
     for part, shape in enumerate("STP")
 }
 _SETPOINTS = frozenset({2, 24, 25, 26})
-_MINUTES = {0: 1.0, 1: 1.0 / 60.0, 2: 60.0}
 
 
 class SimEurotherm3216:
@@ -103,6 +103,9 @@ class SimEurotherm3216:
     full power in W is the plant's `THING.full`, and with it comes the tuning. Faults:
     `sensor_broken`. `writes` counts the writes each address has taken: 2, 24 and 25 wear out.
     """
+
+    per_minute: ClassVar[dict[int, float]] = {0: 1.0, 1: 1.0 / 60.0, 2: 60.0}  # min, h, s
+    minutes: ClassVar[int] = 0
 
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.sensor_broken = False
@@ -117,6 +120,7 @@ class SimEurotherm3216:
         self._now_ns = self._remote_ns = 0
         self._loop = ControlLoop(MANTLE)
         self._values = {n: parameter.default for n, parameter in _TABLE.items()}
+        self._values[531] = self.minutes
         settings = device.settings
         self._values[111] = settings.setpoint_high or self._values[111]
         self._values[24] = self._values[25] = self._values[26] = settings.setpoint_low
@@ -217,7 +221,7 @@ class SimEurotherm3216:
         values, loop = self._values, self._loop
         remote = values[276] and not self._remote_failed
         loop.target_c = values[26] if remote else values[self._selected]
-        loop.rate_k_min = values[35] * _MINUTES[round(values[531])]
+        loop.rate_k_min = values[35] * self.per_minute[round(values[531])]
         loop.manual = values[273] == 1.0
         loop.high = values[30] / 100.0
         loop.tuning = Tuning(values[6], values[8], values[9], loop.tuning.slope_s_k)
@@ -328,6 +332,13 @@ class SimEurotherm3216:
             self._remote_ns = t_ns
         self._values[self._selected if number == 2 else number] = value
         self._use_settings()
+
+
+class SimEurotherm3504(SimEurotherm3216):
+    """A 3504, whose time units of the rate are 0 s, 1 min, 2 h; it is set to minutes."""
+
+    per_minute: ClassVar[dict[int, float]] = {0: 60.0, 1: 1.0, 2: 1.0 / 60.0}
+    minutes = 1
 
 
 def _exists(address: int) -> bool:

@@ -1,4 +1,4 @@
-"""Simulated Pfeiffer TPG 362 (TPG 366 with more than two inputs): mnemonics protocol, two gauges.
+"""Simulated Pfeiffer TPG 361, 362 and 366: mnemonics protocol, one, two or six gauges.
 
 At power-up it talks by itself, one line of measurements a second, until the first character comes.
 `COM` starts that again. A command is ACKed or NAKed; ENQ (alone or with CR LF) fetches the data of
@@ -13,6 +13,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from labctl.twin import Plant, TwinDevice
 
@@ -24,6 +26,8 @@ _LONGEST_COMMAND = 64
 _UNITS_PER_MBAR = {0: 1.0, 1: 0.750061683, 2: 100.0}
 _INTERVAL_NS = {0: 100_000_000, 1: 1_000_000_000, 2: 60_000_000_000}
 _SYNTAX, _PARAMETER, _NO_ERROR = "0001", "0010", "0000"
+
+_MODELS = {1: "TPG 361,PTG28280", 2: "TPG 362,PTG28290", 6: "TPG 366,PTG28770"}
 
 OK, UNDER, OVER, SENSOR_ERROR, OFF, ABSENT, UNIDENTIFIED = range(7)
 
@@ -64,7 +68,12 @@ PIRANI = Gauge("TPR/PCR", 5e-4, 1000.0, 0.0, 0.01, logarithmic=True)
 
 
 class SimTpg362:
-    """The controller with its gauges; set `force[input] = status` to break a gauge."""
+    """The controller with its gauges; set `force[input] = status` to break a gauge.
+
+    Wired to more inputs than it has, it is a TPG 366.
+    """
+
+    inputs: ClassVar[int] = 2
 
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.force: dict[int, int] = {}
@@ -73,7 +82,7 @@ class SimTpg362:
         self._chance = plant.stream(f"{device.name}.noise")
         self._things = {int(n): thing for n, thing in device.touches.items() if n.isdecimal()}
         inputs = {*device.settings.places, *self._things}
-        self._count = 6 if max(inputs, default=2) > 2 else 2
+        self._count = self.inputs if max(inputs, default=1) <= self.inputs else 6
         self._full_scale = [5] * self._count
         self._error = _NO_ERROR
         self._line = bytearray()
@@ -88,14 +97,15 @@ class SimTpg362:
             "ERR": self._error_status,
             "FSR": self._full_scale_range,
             "PNR": self._firmware,
-            "PR1": self._pressure_1,
-            "PR2": self._pressure_2,
-            "PRX": self._pressures,
             "RES": self._reset,
             "SEN": self._switch,
             "TID": self._identities,
             "UNI": self._units,
         }
+        for n in range(1, self._count + 1):
+            self._commands[f"PR{n}"] = partial(self._pressure, n)
+        if self._count > 1:
+            self._commands["PRX"] = self._pressures
 
     @property
     def speaks(self) -> bool:
@@ -174,8 +184,7 @@ class SimTpg362:
         return ",".join([self._measure(n, t_ns) for n in range(1, self._count + 1)])
 
     def _are_you_there(self, words: list[int]) -> Callable[[int], str] | None:
-        model = "TPG 362,PTG28290" if self._count == 2 else "TPG 366,PTG28770"
-        return _says(f"{model},44990000,010300,010100", words)
+        return _says(f"{_MODELS[self._count]},44990000,010300,010100", words)
 
     def _firmware(self, words: list[int]) -> Callable[[int], str] | None:
         return _says("010300", words)
@@ -194,11 +203,8 @@ class SimTpg362:
         broken = sorted(n for n, status in self.force.items() if status == SENSOR_ERROR)
         return _says(",".join(str(7 + 2 * n) for n in broken) or "0", [])
 
-    def _pressure_1(self, words: list[int]) -> Callable[[int], str] | None:
-        return None if words else lambda t_ns: self._measure(1, t_ns)
-
-    def _pressure_2(self, words: list[int]) -> Callable[[int], str] | None:
-        return None if words else lambda t_ns: self._measure(2, t_ns)
+    def _pressure(self, gauge: int, words: list[int]) -> Callable[[int], str] | None:
+        return None if words else partial(self._measure, gauge)
 
     def _pressures(self, words: list[int]) -> Callable[[int], str] | None:
         return None if words else self._prx
@@ -229,6 +235,18 @@ class SimTpg362:
         if words and (len(words) != self._count or max(words) > 2):
             return None
         return _says(",".join("0" * self._count), [])
+
+
+class SimTpg361(SimTpg362):
+    """The controller for one gauge, which has no PRX."""
+
+    inputs = 1
+
+
+class SimTpg366(SimTpg362):
+    """The controller for six gauges."""
+
+    inputs = 6
 
 
 def _gauge_at(thing: str) -> Gauge:

@@ -178,8 +178,9 @@ class Place(Strict):
 
 
 class GaugeEntry(Entry):
-    """A pressure gauge."""
+    """A pressure gauge; `address` is its number on a shared line, where its protocol has one."""
 
+    address: int = Field(1, ge=1, le=255)
     channels: dict[Name, Place]
 
 

@@ -74,7 +74,7 @@ def _gauge(entry: GaugeEntry, name: str) -> DeviceSettings:
         place.ch: Channel(place_name, "pressure", *place.trust)
         for place_name, place in entry.channels.items()
     }
-    return DeviceSettings(name, places=places)
+    return DeviceSettings(name, address=entry.address, places=places)
 
 
 @settings_of.register

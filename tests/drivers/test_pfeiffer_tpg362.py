@@ -219,3 +219,26 @@ def test_making_safe_sends_nothing():
     script = Script()
     with_script(script, main)
     assert script.heard == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "asks"), [("pfeiffer_tpg361", 1, b"PR1"), ("pfeiffer_tpg366", 6, b"PRX")]
+)
+def test_controllers_for_one_and_for_six_are_asked_their_own_way(
+    on_twin, still_plant, kind, place, asks
+):
+    async def main(driver, sim, clock):
+        await clock.sleep_until(3 * NS + NS // 3)
+        assert (await driver.connect()).model == f"TPG {kind[-3:]}"
+        sent = []
+        driver._port.trace = lambda t_ns, way, data: sent.append(data) if way == ">" else None
+        got = list(await driver.poll())
+        sim.force[place] = 5
+        return got, sent[0], list(await driver.poll())
+
+    plant = still_plant(line__P=0.05)
+    places = {place: Channel("line", "pressure")}
+    got, sent, dead = on_twin(kind, main, plant, {str(place): "line.P"}, places=places)
+    assert got == [pytest.approx(0.05, rel=0.05)]
+    assert sent == asks + b"\r\n"
+    assert dead == [None]

@@ -88,6 +88,14 @@ CASES = {
         {"speed": "stirrer", "probe2": "flask.T2"},
         (lambda stirrer: stirrer.stir(600.0), lambda stirrer: stirrer.stir(0.0)),
     ),
+    "mks_901p": Case(
+        {"address": 253, "places": {4: Channel("flask", "pressure", 0.1, 1100.0)}},
+        {"4": "flask.P"},
+    ),
+    "mks_974b": Case(
+        {"address": 2, "places": {4: Channel("line", "pressure"), 5: Channel("high", "pressure")}},
+        {"4": "line.P", "5": "line.P"},
+    ),
     "modbus_relay_8ch": Case(
         {"outputs": {"n2": 3, "fan": 2}, "inputs": {"hood_flow": 2}},
         {"n2": "valve.n2", "hood_flow": "hood_flow"},
@@ -112,6 +120,11 @@ CASES = {
         (lambda pl: pl.set_exposure(0.02, 1),),
         115200,
     ),
+    "pfeiffer_ppt100": Case(
+        {"places": {1: Channel("line", "pressure", 0.001, 5.0)}}, {"1": "line.P"}
+    ),
+    "pfeiffer_tpg361": Case({"places": {1: Channel("flask", "pressure")}}, {"1": "flask.P"}),
+    "pfeiffer_tpg366": Case({"places": {5: Channel("line", "pressure")}}, {"5": "line.P"}),
     "pfeiffer_tpg362": Case(
         {
             "places": {
@@ -127,7 +140,19 @@ CASES = {
         (lambda pump: pump.pump_to(100.0), lambda pump: pump.stop()),
         19200,
     ),
+    "watlow_ezzone_pm": Case(
+        {"setpoint_low": 20.0, "setpoint_high": 345.0, "power_high_fraction": 0.85},
+        {"probe": "flask.T", "output": "heater"},
+        (
+            lambda heater: heater.ramp(120.0, 10.0),
+            lambda heater: heater.freeze(),
+            lambda heater: heater.off(),
+            lambda heater: heater.ramp(60.0, 0.0),
+        ),
+        38400,
+    ),
 }
+CASES["eurotherm_3504"] = CASES["eurotherm_3216"]
 SERIAL = [kind for kind, row in catalog("drivers").items() if "tcp" not in row.line]
 
 

@@ -196,7 +196,7 @@ def test_polls_ask_one_command_each_and_no_more_than_ten_a_second(rig):
     assert {tuple(row) for row in polls} == {(70.0, 1.0)}
     assert len(sent) == 1000
     assert min(late - early for (early, _), (late, _) in itertools.pairwise(sent)) >= 100 * MS
-    assert {data for _, data in sent} == {b"IN_PV_1\r\n", b"IN_STAT\r\n"}
+    assert {data for _, data in sent} == {b"IN_PV_1\r\n", b"IN_STAT\r\n", b"IN_ERR\r\n"}
 
 
 def test_a_failed_poll_leaves_nothing_known(rig):
@@ -210,6 +210,19 @@ def test_a_failed_poll_leaves_nothing_known(rig):
         return good, list(await driver.poll()), list(await driver.poll())
 
     assert rig(main) == ([1005.0, 0.0], [1005.0, None], [1005.0, 0.0])
+
+
+def test_a_transducer_that_fails_gives_no_pressure_within_four_polls_until_it_is_whole(rig):
+    async def main(driver, sim, tap, plant, clock):
+        await driver.connect()
+        sim.faults = "00000100"
+        seen = [(await driver.poll())[0] for _ in range(8)]
+        sim.faults = "00000000"
+        return seen, [(await driver.poll())[0] for _ in range(4)]
+
+    seen, after = rig(main)
+    assert seen == [1005.0] * 3 + [None] * 5
+    assert after == [None] * 3 + [1005.0]
 
 
 def test_an_open_vent_valve_is_an_error_everywhere(rig):

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
-from simulators.pfeiffer_tpg362 import CAPACITANCE, PIRANI, SimTpg362
+from simulators.pfeiffer_tpg362 import CAPACITANCE, PIRANI, SimTpg361, SimTpg362, SimTpg366
+from tests.foreign import HEAVY_CLIENTS
+from tests.strangers import drive
 
 S = 1_000_000_000
 TOUCHES = {"1": "flask.P", "2": "line.P"}
@@ -196,3 +198,55 @@ def test_byte_by_byte_and_coalesced_input_get_the_same_answers(still_plant, part
     data = b"".join(parts)
     whole, single = make(still_plant), make(still_plant)
     assert say(whole, data) == b"".join(say(single, data[n : n + 1]) for n in range(len(data)))
+
+
+HVL = """
+import sys
+from hvl_ccb.dev.pfeiffer_tpg import PfeifferTPG, PfeifferTPGError
+tpg = PfeifferTPG({"port": sys.argv[1], "timeout": 2}, {"model": "TPGx6x"})
+tpg.start()
+print(tpg.number_of_sensors, *tpg.sensors, sep="|")
+print(tpg.measure(1)[0], round(tpg.measure(1)[1]), tpg.measure(tpg.number_of_sensors))
+try:
+    print([status for status, _ in tpg.measure_all()])
+    full = [1000] + [0.1] * (tpg.number_of_sensors - 1)
+    tpg.set_full_scale_mbar(full)
+    print(tpg.get_full_scale_mbar() == full)
+except PfeifferTPGError as error:
+    print(type(error).__name__)
+tpg.stop()
+"""
+
+
+@pytest.mark.parametrize("way", ["pty", "socket"])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (SimTpg361, ["1|APR/CMR Linear Gauge", "Ok 1005 ('Ok', 1005.0)", "PfeifferTPGError"]),
+        (SimTpg362, ["2|APR/CMR Linear Gauge|None", "Ok 1005 ('No_sensor', 0.02)",
+                     "['Ok', 'No_sensor']", "True"]),
+        (SimTpg366, ["6|APR/CMR Linear Gauge" + 5 * "|None", "Ok 1005 ('No_sensor', 0.02)",
+                     "['Ok', 'No_sensor', 'No_sensor', 'No_sensor', 'No_sensor', 'No_sensor']",
+                     "True"]),
+    ],
+)  # fmt: skip
+async def test_hvl_ccb_cannot_tell(still_plant, kind, said, way):
+    plant = still_plant(flask__P=1005.0)
+    plant.stream = lambda name: Still()
+    device = TwinDevice("g", "pfeiffer_tpg362", "p", DeviceSettings("g"), {"1": "flask.P"})
+    assert await drive(Quiet(kind(device, plant)), HEAVY_CLIENTS, HVL, way) == said
+
+
+class Still:
+    """A chance that is none."""
+
+    def gauss(self, mu, sigma):
+        return mu
+
+
+class Quiet:
+    """A controller that somebody has spoken to: its continuous output has ended."""
+
+    def __init__(self, sim):
+        sim.feed(b"\x03", 0)
+        self.feed, self.advance = sim.feed, sim.advance

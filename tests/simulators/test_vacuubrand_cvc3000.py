@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
 from simulators.vacuubrand_cvc3000 import SimCvc3000
+from tests.foreign import HEAVY_CLIENTS
+from tests.strangers import drive
 
 S = 1_000_000_000
 TOUCHES = {"pump": "rough_pump", "pressure": "rough.P"}
@@ -267,3 +269,29 @@ def test_byte_by_byte_and_coalesced_input_get_the_same_answers(still_plant, part
     bench = Bench(still_plant, remote=False)
     single = [reply for n in range(len(data)) for reply in bench.sim.feed(data[n : n + 1], 0)]
     assert whole == single
+
+
+FLOWCHEM = """
+import asyncio, sys
+import pint
+from flowchem.devices.vacuubrand.cvc3000 import CVC3000
+
+async def main():
+    pump = CVC3000.from_config(sys.argv[1], "cvc")
+    await pump.initialize()
+    print(pump.device_info.version, await pump.get_pressure())
+    await pump.set_pressure(pint.UnitRegistry().Quantity(100, "mbar"))
+    status = await pump.status()
+    print(status.is_pump_on, status.is_venting_valve_open, status.control.name, status.state.name)
+
+asyncio.run(main())
+"""
+
+
+async def test_flowchem_cannot_tell(still_plant):
+    bench = Bench(still_plant, 800.0, remote=False)
+    lines = await drive(bench.sim, HEAVY_CLIENTS, FLOWCHEM, "pty")
+    assert lines[0].endswith("800.0")
+    assert lines[1] == "False False VAC_CONTROL OFF"
+    bench.t_ns = 1 << 62
+    assert bench.say("IN_SP_1") == "0100 mbar\r\n"
