@@ -7,6 +7,9 @@ framing, transport, capabilities, readings, units and errors of labctl, and no o
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
+    "cavro_xcalibur": Listing(
+        "drivers.cavro_xcalibur:CavroXCalibur", "Tecan", "Cavro XCalibur", ("pump",), "9600 8N1"
+    ),
     "coherent_obis": Listing(
         "drivers.coherent_obis:CoherentObis", "Coherent", "OBIS LX/LS", ("excitation",), "tcp"
     ),

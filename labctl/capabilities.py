@@ -250,7 +250,10 @@ class DeviceSettings:
     `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
     mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
-    `places` maps a gauge's channel number to its name and trusted range in mbar.
+    `places` maps a gauge's channel number to its name and trusted range in mbar; `protocol` is the
+    dialect of an instrument that has several; `ports` maps what is at the valve head of a pump
+    (`flask`, `reservoir`, `waste`) to its port: a number, `input` or `output`; `turns` is the way
+    that valve turns to initialise, `cw` or `ccw`.
     """
 
     name: str
@@ -271,6 +274,9 @@ class DeviceSettings:
     power_high_mw: float = 0.0
     wavelength_nm: float = 0.0
     detector_c: float | None = None
+    protocol: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    turns: str = "cw"
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

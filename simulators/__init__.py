@@ -7,6 +7,7 @@ labctl, and no driver: command tables are written twice, so that a wrong constan
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
+    "cavro_xcalibur": Listing("simulators.cavro_xcalibur:SimXCalibur"),
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),

@@ -30,6 +30,7 @@ THINGS = {
     "line__P": 0.05,
     "rough__P": 800.0,
     "hood_flow": 1.0,
+    "syringe__drawn": 5.0,
 }
 
 
@@ -44,6 +45,11 @@ class Case:
 
 
 CASES = {
+    "cavro_xcalibur": Case(
+        {"bore_mm": 14.57, "syringe_ml": 5.0, "ports": {"flask": "3", "waste": "9"}},
+        {"drawn": "syringe.drawn"},
+        (lambda pump: pump.infuse(0.2, 6.0), lambda pump: pump.stop()),
+    ),
     "coherent_obis": Case(
         {"power_high_mw": 20.0, "wavelength_nm": 405.0},
         {"laser": "beam"},
