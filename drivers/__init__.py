@@ -16,6 +16,13 @@ CATALOG: dict[str, Listing] = {
     "eurotherm_3216": Listing(
         "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
     ),
+    "harvard_elite11": Listing(
+        "drivers.harvard_elite11:HarvardElite11",
+        "Harvard Apparatus",
+        "Pump 11 Elite, PHD Ultra",
+        ("pump",),
+        "115200 8N1",
+    ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",

@@ -10,6 +10,7 @@ CATALOG: dict[str, Listing] = {
     "cavro_xcalibur": Listing("simulators.cavro_xcalibur:SimXCalibur"),
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
+    "harvard_elite11": Listing("simulators.harvard_elite11:SimElite11"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
     "modbus_relay_8ch": Listing("simulators.modbus_relay_8ch:SimRelay8ch"),
     "newera_ne1000": Listing("simulators.newera_ne1000:SimNe1000"),

@@ -65,6 +65,16 @@ CASES = {
             lambda heater: heater.ramp(60.0, 0.0),
         ),
     ),
+    "harvard_elite11": Case(
+        {"bore_mm": 14.57, "syringe_ml": 10.0},
+        {},
+        (
+            lambda pump: pump.infuse(1.0, 1.0),
+            lambda pump: pump.stop(),
+            lambda pump: pump.reset_counter(),
+        ),
+        115200,
+    ),
     "ika_rct": Case(
         {"speed_high_rpm": 1200.0, "watchdog_s": 60.0, "has_probe2": True},
         {"speed": "stirrer", "probe2": "flask.T2"},
