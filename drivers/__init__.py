@@ -54,4 +54,7 @@ CATALOG: dict[str, Listing] = {
         "19200 8N1",
         gap_ms=100,
     ),
+    "wpi_al1000": Listing(
+        "drivers.newera_ne1000:WpiAl1000", "WPI", "Aladdin AL-1000", ("pump",), "19200 8N1"
+    ),
 }

@@ -18,4 +18,5 @@ CATALOG: dict[str, Listing] = {
     "ocean_qepro": Listing("simulators.ocean_obp:SimQePro"),
     "pfeiffer_tpg362": Listing("simulators.pfeiffer_tpg362:SimTpg362"),
     "vacuubrand_cvc3000": Listing("simulators.vacuubrand_cvc3000:SimCvc3000"),
+    "wpi_al1000": Listing("simulators.newera_ne1000:SimAl1000"),
 }

@@ -81,8 +81,9 @@ class SimElite11:
             "force": "30%",
             "poll": "OFF",
             "nvram": "ON",
-            "load": "Quick Start",
-            "echo": "",
+            "load": "qs iw",
+            "time": "",
+            "dim": "100",
         }
         self._rates = {"i": 0.0, "w": 0.0}
         self._volumes = {"i": 0.0, "w": 0.0}
@@ -199,7 +200,7 @@ class SimElite11:
         if not text:
             return (self._kept[name],)
         self._kept[name] = f"{text}%" if name == "force" else text.upper()
-        return ()
+        return (self._kept[name],) if name == "time" else ()
 
     def _new_address(self, text: str) -> Lines:
         if not text:

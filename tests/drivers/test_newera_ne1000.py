@@ -345,6 +345,41 @@ def test_alarms_of_pumps_on_the_same_line_reach_their_own_drivers():
     assert (reading, own, others) == ((1.0, 0.0), PumpState.IDLE, PumpState.STALLED)
 
 
+@pytest.mark.parametrize("kind", ["newera_ne1000", "wpi_al1000"])
+def test_each_kind_takes_its_own_model_only(on_twin, kind):
+    async def main(driver, sim, clock):
+        identity = await driver.connect()
+        sim.version = "XX1000V3.9"
+        with pytest.raises(RefusedByDeviceError, match="correct the kind"):
+            await driver.connect()
+        return identity.maker, identity.model
+
+    made = on_twin(kind, main, baud=19200, **SETTINGS)
+    assert made == {"newera_ne1000": ("New Era", "NE1000"), "wpi_al1000": ("WPI", "AL1000")}[kind]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "watchdog_s"), [("safe", 0.0), ("basic", 20.0), ("oem", 0.0), ("dt", 20.0)]
+)
+def test_a_protocol_that_contradicts_the_watchdog_is_refused(protocol, watchdog_s):
+    async def main(driver, script):
+        return driver
+
+    with pytest.raises(OutOfRangeError, match="safe with a watchdog"):
+        on_script(main, protocol=protocol, watchdog_s=watchdog_s)
+
+
+@pytest.mark.parametrize(("protocol", "watchdog_s"), [("safe", 20.0), ("basic", 0.0)])
+def test_a_dose_runs_in_the_protocol_that_the_rig_names(on_pump, protocol, watchdog_s):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.infuse(0.5, 5.0)
+        await clock.sleep_until(clock.now_ns() + 7 * NS)
+        return sim._safe_s, await driver.dispensed_ml()
+
+    assert on_pump(main, protocol=protocol, watchdog_s=watchdog_s) == (watchdog_s, 0.5)
+
+
 @pytest.mark.parametrize(
     "settings", [{"address": 100}, {"bore_mm": 0.0}, {"watchdog_s": 256.0}, {"watchdog_s": 2.5}]
 )

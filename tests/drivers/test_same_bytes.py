@@ -118,6 +118,7 @@ CASES = {
         19200,
     ),
 }
+CASES["wpi_al1000"] = CASES["newera_ne1000"]
 SERIAL = [kind for kind, row in catalog("drivers").items() if "tcp" not in row.line]
 
 
