@@ -8,6 +8,7 @@ Cavro XCalibur Operating Manual 733085-B, chapter 3.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 
@@ -41,7 +42,8 @@ _ALIKE = 0.03
 _REPEAT_AFTER_S = 0.1
 _TERMINAL_S = 0.5
 _TRIES = 4
-_SETTLED_POLLS = 400
+_PAUSE_S = 0.1
+_SETTLED_POLLS = 200
 _FORCES = ((0.9, 0), (0.2, 1), (0.0, 2))
 
 _PLACE = re.compile(r"\d{1,5}", re.ASCII)
@@ -286,6 +288,7 @@ class CavroXCalibur:
                 raise self._refused(asked, _ERRORS.get(status.error, f"error {status.error}"))
             if not status.busy:
                 return
+            await self._line.pause()
         raise self._refused(asked, "it does not come to rest")
 
     async def _place(self, priority: Priority = Priority.COMMAND) -> int:
@@ -318,6 +321,7 @@ class CavroXCalibur:
         for _ in range(_SETTLED_POLLS):
             if not (await self._line.status(priority)).busy:
                 return
+            await self._line.pause(priority)
         raise RefusedByDeviceError(self.name, "T", "a pump at rest", "it still moves")
 
     def _places_of(self, volume_ml: float) -> int:
@@ -406,6 +410,11 @@ class _Line:
             why = _ERRORS.get(error, "its manual does not say why")
             raise RefusedByDeviceError(self._name, text, "no error", f"error {error}: {why}")
 
+    async def pause(self, priority: Priority = Priority.COMMAND) -> None:
+        """Leave the line alone for a moment, so that a motor may come to rest."""
+        with contextlib.suppress(NoReplyError):
+            await self._port.ask(self._name, b"", _never, timeout_s=_PAUSE_S, priority=priority)
+
     async def _read(self, text: str, priority: Priority) -> Answer:
         return await self._patiently(text, priority, None, 2, repeats=False)
 
@@ -444,6 +453,10 @@ class _Line:
             expected = "an answer with a status byte" + (" and its checksum" if self._oem else "")
             raise GarbledError(self._name, text, expected, repr(reply))
         return answer
+
+
+def _never(_: bytes) -> None:
+    """Frame what does not come: only the time passes."""
 
 
 def _check(settings: DeviceSettings) -> None:

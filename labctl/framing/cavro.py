@@ -109,8 +109,7 @@ class CommandReader:
     def next_command(self) -> Command | None:
         """Return the next whole command, skipping what is none; None while more is needed."""
         while self._buffer:
-            starts = [at for at in map(self._buffer.find, (STX, SLASH)) if at >= 0]
-            del self._buffer[: min(starts, default=len(self._buffer))]
+            del self._buffer[: min(self._starts(0), default=len(self._buffer))]
             if not self._buffer:
                 return None
             oem = self._buffer[0] == STX
@@ -124,10 +123,15 @@ class CommandReader:
                 return command
         return None
 
+    def _starts(self, after: int) -> list[int]:
+        found = (self._buffer.find(start, after) for start in (STX, SLASH))
+        return [at for at in found if at >= 0]
+
     def _oem_length(self) -> int | None:
         """Return the length of the frame in front; 1 for none, None while it is not known."""
         end = self._buffer.find(ETX, 1)
-        again = self._buffer.find(STX, 1)
+        # No command holds either start: what stands before one is noise.
+        again = min(self._starts(1), default=-1)
         if again > 0 and (end < 0 or again < end):
             return again
         if end < 0:
@@ -135,10 +139,8 @@ class CommandReader:
         return end + 2 if len(self._buffer) > end + 1 else None
 
     def _dt_length(self) -> int | None:
-        ends = [at for at in (self._buffer.find(CR) + 1, self._buffer.find(STX)) if at > 0]
-        again = self._buffer.find(SLASH, 1)
-        if again > 0 and again < min(ends, default=again + 1):
-            return again
+        end = self._buffer.find(CR) + 1
+        ends = [*self._starts(1), *([end] if end else [])]
         if not ends:
             return 1 if len(self._buffer) > _LONGEST else None
         return min(ends)

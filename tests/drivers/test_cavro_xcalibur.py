@@ -330,6 +330,19 @@ def test_the_limits_are_twenty_minutes_and_a_second_for_a_stroke():
     assert (low, high) == (pytest.approx(5 / 20, rel=0.04), pytest.approx(5 * 60, rel=0.04))
 
 
+@pytest.mark.parametrize("half_said", [b"", b"/1", b"\x02\x311A0"])
+def test_the_last_will_stops_the_plunger_also_after_half_a_question(on_pump, half_said):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.infuse(2.0, 1.0)
+        sim.feed(half_said, clock.now_ns())
+        for frame in driver.last_will():
+            sim.feed(frame, clock.now_ns())
+        return sim._target, sim._program
+
+    assert on_pump(main) == (None, [])
+
+
 @pytest.mark.parametrize("end", [0, 1])
 def test_the_pump_takes_the_rates_at_both_limits(on_pump, end):
     async def main(driver, sim, clock):

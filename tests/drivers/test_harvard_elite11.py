@@ -179,6 +179,19 @@ def test_the_gate_is_asked_once_and_refuses_before_the_plunger_moves(on_pump):
     assert asked == [True]
 
 
+@pytest.mark.parametrize("half_said", [b"", b"3:tvol", b"3:irun"])
+def test_the_last_will_stops_the_plunger_also_after_half_a_question(on_pump, half_said):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.infuse(5.0, 1.0)
+        sim.feed(half_said, clock.now_ns())
+        for frame in driver.last_will():
+            sim.feed(frame, clock.now_ns())
+        return sim._prompt
+
+    assert on_pump(main) == ":"
+
+
 @pytest.mark.parametrize("end", [0, 1])
 @pytest.mark.parametrize("bore_mm", [4.69, 14.57, 26.59])
 def test_the_pump_takes_the_rates_at_both_limits(on_pump, bore_mm, end):

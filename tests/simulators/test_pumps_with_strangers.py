@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 
 import pytest
 
-from labctl.capabilities import DeviceSettings
+from labctl.capabilities import DeviceSettings, PumpState
 from labctl.clock import WallClock
 from labctl.registry import load
+from labctl.transport import Port
+from labctl.transport.descriptor import TcpWire
 from labctl.twin import TwinDevice
 from simulators.serve import serve_pty, serve_tcp
 from tests.foreign import HEAVY_CLIENTS, PUMP_CLIENTS, python_with
@@ -300,3 +303,68 @@ async def test_labmcp_drives_the_new_era_in_basic_mode(wire):
         "too_fast": True,
         "stopped": "stopped",
     }
+
+
+STRANGERS_CAVRO = """
+import socket
+from labmcp_cavro.simulator import CavroSimulator
+
+pump = CavroSimulator(standard_steps=3000, valve_ports=9, speed=4.0)
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+client, _ = server.accept()
+heard = b""
+while data := client.recv(4096):
+    heard += data
+    while b"\\r" in heard:
+        line, _, heard = heard.partition(b"\\r")
+        reply = pump.handle(line.decode("latin-1"))
+        if reply is not None:
+            client.sendall(reply.encode("latin-1") + b"\\x03\\r\\n")
+"""
+
+
+@contextlib.asynccontextmanager
+async def strangers_cavro():
+    """Serve a pump that a stranger simulates; yield a port to it."""
+    process = await asyncio.create_subprocess_exec(
+        *(python_with(*PUMP_CLIENTS), "-c", STRANGERS_CAVRO), stdout=subprocess.PIPE
+    )
+    number = int(await process.stdout.readline())
+    clock = WallClock()
+    port = Port("line", TcpWire("line", "127.0.0.1", number, clock), clock)
+    await port.open()
+    try:
+        yield port
+    finally:
+        await port.close()
+        await process.wait()
+        process._transport.close()
+
+
+async def at_rest(driver, clock):
+    async with asyncio.timeout(20):
+        while (await driver.poll())[1]:
+            await clock.sleep_until(clock.now_ns() + 50_000_000)
+
+
+async def test_our_driver_prepares_draws_and_doses_with_a_strangers_cavro():
+    clock = WallClock()
+    async with strangers_cavro() as port:
+        settings = DeviceSettings(
+            "pump", address=0, syringe_ml=5.0, bore_mm=14.57, ports=HEAD, protocol="dt"
+        )
+        driver = load("drivers", "cavro_xcalibur")(port, settings)
+        await driver.prepare()
+        assert (await driver.connect()).firmware == "XLP6000 V1.2.3 sim"
+        await driver.aspirate(2.0, 120.0)
+        async with asyncio.timeout(20):
+            while await driver.state() is not PumpState.IDLE:
+                pass
+        await driver.reset_counter()
+        await driver.infuse(1.0, 60.0)
+        await at_rest(driver, clock)
+        assert await driver.dispensed_ml() == pytest.approx(1.0)
+        await driver.infuse(1.0, 6.0)
+        await driver.make_safe()
+        assert 1.0 <= await driver.dispensed_ml() < 2.0
