@@ -62,7 +62,8 @@ class SimXCalibur:
         self._flask = settings.ports.get("flask", "output")
         self._valve_ports = 9 if self._flask.isdigit() else 0
         self._at_ns = 0
-        self._last: str = ""
+        self._last = ""
+        self._place = 0.0
         self.power_cycle()
         if "drawn" in device.touches:
             self._initialised = True
@@ -71,7 +72,10 @@ class SimXCalibur:
             self._port = self._port_of(self._flask)
 
     def power_cycle(self) -> None:
-        """Switch off and on: mode, place and program are lost, and either protocol is heard."""
+        """Switch off and on: mode and program are lost, and either protocol is heard.
+
+        The plunger stays where it is; the pump does not know where that is.
+        """
         self._reader = CommandReader()
         self._oem_only = False
         self._heard: int | None = None
@@ -79,7 +83,6 @@ class SimXCalibur:
         self._initialised = False
         self._error = 0
         self._micro = False
-        self._place = 0.0
         self._port = ""
         self._speeds = {"v": 900, "V": 1400, "c": 900, "L": 14, "K": 12, "k": 0}
         self._buffer: list[Step] = []
@@ -337,7 +340,8 @@ class SimXCalibur:
         return Answer(_ALWAYS | (_READY if ready else 0) | self._error, data.encode("ascii"))
 
     def _reports(self) -> dict[str, str]:
-        place = str(round(self._place / (1 if self._micro else MICROSTEPS)))
+        known = self._place if self._initialised else 0.0
+        place = str(round(known / (1 if self._micro else MICROSTEPS)))
         numbers = {
             "?1": self._speeds["v"],
             "?2": self._speeds["V"],

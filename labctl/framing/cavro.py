@@ -90,7 +90,7 @@ def read_oem(frame: bytes) -> Answer | None:
 
 def read_dt(frame: bytes) -> Answer | None:
     """Take an answer out of the end of what came; None if it is none."""
-    whole = frame[max(frame.rfind(bytes((SLASH, HOST))), 0) :]
+    whole = frame[max(frame.find(bytes((SLASH, HOST))), 0) :]
     if len(whole) < 6 or whole[:2] != bytes((SLASH, HOST)):
         return None
     return Answer(whole[2], whole[3:-3])

@@ -64,6 +64,20 @@ def test_initialising_pushes_what_is_held_out_at_the_named_port(still_plant):
     assert sum(ml for _, ml in sim._plant.moved) == pytest.approx(3.0)
 
 
+def test_after_a_power_cut_the_pump_forgets_the_place_and_the_syringe_stays_full(still_plant):
+    sim = pump(still_plant(drawn=3.0), drawn=True)
+    sim.power_cycle()
+    assert say(sim, "?", 1.0) == (0x60, "0")
+    assert say(sim, "A0R", 1.0)[0] == 0x67
+    say(sim, "Z0,1,9R", 1.0)
+    assert sim._plant.moved == []
+    assert say(sim, "Q", 4.0)[0] == 0x60
+    sim = pump(still_plant(drawn=3.0), drawn=True)
+    sim.power_cycle()
+    say(sim, "Z0,1,3R", 1.0)
+    assert sum(ml for _, ml in sim._plant.moved) == pytest.approx(3.0)
+
+
 def test_a_program_runs_step_by_step_at_its_speeds(ready):
     assert say(ready, "I1V6000A3000M1000O3V600A1500R", 10.0)[0] == 0x40
     assert say(ready, "?6", 10.1)[1] == "1"
