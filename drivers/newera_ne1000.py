@@ -188,10 +188,16 @@ class NewEraNe1000:
 
         Raises:
             NoReplyError: no reply.
-            GarbledError: a reply that is not in the grammar, twice.
+            GarbledError: a reply that is not in the grammar, twice, or two that differ at rest.
             RefusedByDeviceError: the pump reported an alarm.
         """
-        return self._infused_ml((await self._pump.read("DIS"))[1])
+        status, data = await self._pump.read("DIS")
+        if status not in _MOVING and not self._watchdog_s:
+            # Basic mode has no CRC: what is booked is read twice.
+            _, again = await self._pump.read("DIS")
+            if again != data:
+                raise GarbledError(self.name, "DIS", f"{data} again", repr(again))
+        return self._infused_ml(data)
 
     async def reset_counter(self) -> None:
         """Set the counter to zero, at rest.

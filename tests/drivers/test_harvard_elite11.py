@@ -284,6 +284,22 @@ def test_an_error_whose_line_comes_late_does_not_answer_the_next_question(on_twi
     assert on_twin("harvard_elite11", main, **SETTINGS) == [(0.0, 0.0)] * 4
 
 
+def test_what_still_comes_after_a_garbled_reply_is_heard_out_before_the_next_question():
+    class Torn(Script):
+        def feed(self, data, t_ns):
+            if not data:
+                return []
+            self.asked.append(data)
+            if len(self.asked) == 1:
+                return [(0, b"\n00:what\r\n00:"), (20_000_000, b"   is this\r\n00:")]
+            return [(30_000_000, b"\n00:0 0 500000000000 i...I.\r\n00:")]
+
+    async def main(driver, script):
+        return await driver.poll()
+
+    assert on_script(main, script=Torn()) == (0.5, 0.0)
+
+
 @pytest.mark.parametrize(("volume_ml", "rate_ml_min"), [(0.0, 1.0), (10.1, 1.0), (1.0, 99.0)])
 @pytest.mark.parametrize("bad", ["as it is", "nan"])
 def test_what_the_pump_cannot_do_is_refused_before_anything_is_sent(volume_ml, rate_ml_min, bad):

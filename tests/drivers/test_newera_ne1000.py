@@ -1,5 +1,7 @@
+import contextlib
 import datetime as dt
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -46,8 +48,8 @@ class Script:
         return [(0, self.replies.pop(0))] if self.replies else []
 
 
-def on_script(main, *replies, **settings):
-    script = Script(*replies)
+def on_script(main, *replies, script=None, **settings):
+    script = script or Script(*replies)
 
     async def body(loop):
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
@@ -317,6 +319,56 @@ def test_a_damaged_reply_to_a_read_is_asked_for_once_more():
 
     sound = seal(b"01SI1.234W0.000ML")
     assert on_script(main, bytes(damaged), sound) == ((1.234, 0.0), 2)
+
+
+class Damaging:
+    """Answers the first question damaged, and all that follow it soundly."""
+
+    def __init__(self, sound):
+        self.rng, self.sound, self.damages = random.Random(1), sound, True
+
+    def feed(self, data, t_ns):
+        if not data:
+            return []
+        reply = bytearray(self.sound)
+        if self.damages:
+            self.damages = False
+            at = self.rng.randrange(len(reply))
+            change = self.rng.randrange(3)
+            if change == 0:
+                reply[at] ^= 1 << self.rng.randrange(8)
+            elif change == 1:
+                del reply[at]
+            else:
+                reply.insert(at, self.rng.randrange(256))
+        return [(0, bytes(reply))]
+
+
+def share_of_wrong_counters(sound, count, read="poll", **settings):
+    """Of `count` damaged answers to DIS, the share that was taken for another volume."""
+    line, wrong = Damaging(sound), 0
+
+    async def main(driver, script):
+        nonlocal wrong
+        driver._pump._agreed = True
+        for _ in range(count):
+            line.damages = True
+            with contextlib.suppress(DeviceError):
+                got = await getattr(driver, read)()
+                wrong += (got[0] if read == "poll" else got) != 1.234
+        return wrong / count
+
+    return on_script(main, script=line, **settings)
+
+
+def test_of_damaged_packets_none_is_taken_for_another_volume_in_safe_mode():
+    assert share_of_wrong_counters(seal(b"01SI1.234W0.000ML"), 10_000) == 0.0
+
+
+@pytest.mark.parametrize(("read", "most"), [("poll", 0.15), ("dispensed_ml", 0.0)])
+def test_of_damaged_lines_few_are_polled_and_none_is_booked_in_basic_mode(read, most):
+    basic = b"\x0201SI1.234W0.000ML\x03"
+    assert share_of_wrong_counters(basic, 2_000, read, watchdog_s=0.0) <= most
 
 
 def test_run_is_never_sent_twice():
