@@ -15,6 +15,9 @@ CATALOG: dict[str, Listing] = {
         ("n2_flow",),
         "38400 8N1",
     ),
+    "cavro_xcalibur": Listing(
+        "drivers.cavro_xcalibur:CavroXCalibur", "Tecan", "Cavro XCalibur", ("pump",), "9600 8N1"
+    ),
     "coherent_obis": Listing(
         "drivers.coherent_obis:CoherentObis", "Coherent", "OBIS LX/LS", ("excitation",), "tcp"
     ),
@@ -23,6 +26,13 @@ CATALOG: dict[str, Listing] = {
     ),
     "eurotherm_3504": Listing(
         "drivers.eurotherm_3216:Eurotherm3504", "Eurotherm", "3504", ("heater", "warm_line")
+    ),
+    "harvard_elite11": Listing(
+        "drivers.harvard_elite11:HarvardElite11",
+        "Harvard Apparatus",
+        "Pump 11 Elite, PHD Ultra",
+        ("pump",),
+        "115200 8N1",
     ),
     "heidolph_heiconnect": Listing(
         "drivers.heidolph_heiconnect:HeidolphHeiConnect",
@@ -104,5 +114,8 @@ CATALOG: dict[str, Listing] = {
         "EZ-ZONE PM",
         ("heater", "warm_line"),
         "38400 8N1",
+    ),
+    "wpi_al1000": Listing(
+        "drivers.newera_ne1000:WpiAl1000", "WPI", "Aladdin AL-1000", ("pump",), "19200 8N1"
     ),
 }

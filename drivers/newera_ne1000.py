@@ -70,9 +70,15 @@ _ROUNDING = 1e-3
 class NewEraNe1000:
     """A syringe pump (capability SyringePump); `dispensed` counts what was infused, in mL.
 
+    `protocol` says `basic` or `safe`; without it a watchdog means safe.
+
     Raises:
-        OutOfRangeError: the settings hold an address, bore or watchdog that the pump cannot have.
+        OutOfRangeError: the settings hold an address, bore, mode or watchdog that the pump cannot
+            have.
     """
+
+    maker = "New Era"
+    prefix = "NE"
 
     def __init__(self, port: Port, settings: DeviceSettings) -> None:
         self.name = settings.name
@@ -93,13 +99,17 @@ class NewEraNe1000:
         Raises:
             NoReplyError: nothing answers at this address.
             GarbledError: something else answers.
-            RefusedByDeviceError: a setting was refused, or reads back differently.
+            RefusedByDeviceError: it is another model, or a setting was refused or reads back
+                differently.
         """
         await self._pump.agree_on_mode(self._watchdog_s)
         model, firmware = await self._pump.query("VER", _VERSION)
+        if not model.startswith(self.prefix):
+            expected = f"a pump of {self.maker}, {self.prefix}…"
+            raise RefusedByDeviceError(self.name, "VER", expected, f"{model}; correct the kind")
         if (await self._pump.read(""))[0] not in _MOVING:
             await self._prepare()
-        return Identity("New Era", model, firmware=firmware)
+        return Identity(self.maker, model, firmware=firmware)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the counter; the status that comes with it says whether the plunger moves.
@@ -186,10 +196,16 @@ class NewEraNe1000:
 
         Raises:
             NoReplyError: no reply.
-            GarbledError: a reply that is not in the grammar, twice.
+            GarbledError: a reply that is not in the grammar, twice, or two that differ at rest.
             RefusedByDeviceError: the pump reported an alarm.
         """
-        return self._infused_ml((await self._pump.read("DIS"))[1])
+        status, data = await self._pump.read("DIS")
+        if status not in _MOVING and not self._watchdog_s:
+            # Basic mode has no CRC: what is booked is read twice.
+            _, again = await self._pump.read("DIS")
+            if again != data:
+                raise GarbledError(self.name, "DIS", f"{data} again", repr(again))
+        return self._infused_ml(data)
 
     async def reset_counter(self) -> None:
         """Set the counter to zero, at rest.
@@ -283,6 +299,13 @@ class NewEraNe1000:
         if match is None:
             raise GarbledError(self.name, "DIS", _DISPENSED.pattern, repr(data))
         return float(match[1]) * _VOLUME_UNITS[match[3]]
+
+
+class WpiAl1000(NewEraNe1000):
+    """A WPI Aladdin AL-1000: the same pump under another name."""
+
+    maker = "WPI"
+    prefix = "AL"
 
 
 class _Dialogue:
@@ -447,6 +470,12 @@ def _check(settings: DeviceSettings) -> None:
                 f"{low:g} .. {high:g}{unit}",
                 f"{value:g}{unit}; correct the rig file",
             )
+    safe = settings.watchdog_s > 0
+    if settings.protocol not in {"", "safe" if safe else "basic"}:
+        expected = "safe with a watchdog of 1 .. 255 s, or basic without one"
+        got = f"{settings.protocol} with a watchdog of {settings.watchdog_s:g} s"
+        asked = f"the protocol {settings.protocol}"
+        raise OutOfRangeError(settings.name, asked, expected, f"{got}; correct the rig file")
 
 
 def _four_digits(value: float) -> str:

@@ -325,7 +325,9 @@ class DeviceSettings:
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
     `places` maps a gauge's channel number to its name and trusted range in mbar; `scan` is how a
     scanning detector steps; `rests_closed` says that a gas flow is shut in the safe state (else it
-    is left as it is).
+    is left as it is); `protocol` is the dialect of an instrument that has several; `ports` maps
+    what is at the valve head of a pump (`flask`, `reservoir`, `waste`) to its port: a number,
+    `input` or `output`; `turns` is the way that valve turns to initialise, `cw` or `ccw`.
     """
 
     name: str
@@ -350,6 +352,9 @@ class DeviceSettings:
     flow_high_sccm: float = 0.0
     gas: str = "N2"
     rests_closed: bool = False
+    protocol: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    turns: str = "cw"
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

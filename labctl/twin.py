@@ -31,7 +31,7 @@ class TwinDevice:
     of the world: `heater`, `warm`, `flask.T`, `flask.T2`, `stirrer`, `valve.n2`,
     `valve.vac_rough`, `valve.vac_fine`, `valve.line_1`, `jack`, `fan`, `shutter`, `fine_pump`,
     `rough_pump`, `flask.P`, `line.P`, `n2_pressure`, `n2_flow`, `hood_flow`, `button`, `estop`,
-    `syringe.NAME`, `absorbance`, `pl`, `laser`.
+    `syringe.NAME`, `syringe.NAME.drawn`, `absorbance`, `pl`, `laser`.
     """
 
     name: str

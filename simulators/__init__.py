@@ -9,9 +9,11 @@ from labctl.capabilities import Listing
 CATALOG: dict[str, Listing] = {
     "alicat_mc": Listing("simulators.alicat_mc:SimAlicatMc"),
     "bronkhorst_elflow": Listing("simulators.bronkhorst_elflow:SimElflow"),
+    "cavro_xcalibur": Listing("simulators.cavro_xcalibur:SimXCalibur"),
     "coherent_obis": Listing("simulators.coherent_obis:SimObis"),
     "eurotherm_3216": Listing("simulators.eurotherm_3216:SimEurotherm3216"),
     "eurotherm_3504": Listing("simulators.eurotherm_3216:SimEurotherm3504"),
+    "harvard_elite11": Listing("simulators.harvard_elite11:SimElite11"),
     "heidolph_heiconnect": Listing("simulators.heidolph_heiconnect:SimHeiConnect"),
     "horiba_icl": Listing("simulators.horiba_icl:SimHoribaIcl"),
     "ika_rct": Listing("simulators.ika_rct:SimIkaRct"),
@@ -29,4 +31,5 @@ CATALOG: dict[str, Listing] = {
     "pfeiffer_tpg366": Listing("simulators.pfeiffer_tpg362:SimTpg366"),
     "vacuubrand_cvc3000": Listing("simulators.vacuubrand_cvc3000:SimCvc3000"),
     "watlow_ezzone_pm": Listing("simulators.watlow_ezzone_pm:SimEzZonePm"),
+    "wpi_al1000": Listing("simulators.newera_ne1000:SimAl1000"),
 }

@@ -39,6 +39,8 @@ class SimNe1000:
     stalls the motor.
     """
 
+    version = "NE1000V3.928"
+
     def __init__(self, device: TwinDevice, plant: Plant) -> None:
         self.address = device.settings.address
         self.ignore_next = False
@@ -51,7 +53,7 @@ class SimNe1000:
         self._switches = {"AL": "1", "BP": "1", "PF": "0", "LOC": "0", "TRG": "FT"}
         self._commands: dict[str, Callable[[str], str]] = {
             "": lambda _: "",
-            "VER": lambda _: "NE1000V3.928",
+            "VER": lambda _: self.version,
             "DIA": self._motor.diameter,
             "PHN": self._motor.phase_number,
             "FUN": self._motor.function,
@@ -172,6 +174,12 @@ class SimNe1000:
         self.address = self._safe_s = 0
         self._watchdog_ns = None
         return ""
+
+
+class SimAl1000(SimNe1000):
+    """A WPI Aladdin AL-1000: the same pump under another name."""
+
+    version = "AL1000V3.923"
 
 
 @dataclass(slots=True)

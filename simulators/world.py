@@ -71,6 +71,8 @@ class RigWorld:
         self._cuvette = Cuvette(spec.seed)
         self._things = Things(self.flask, self._warm, self._light, self._settle)
         self._syringes = Syringes(spec, self._stocks, self._things.get)
+        for pump, drawn_ml in self._syringes.drawn().items():
+            self._things.put(f"syringe.{pump}.drawn", drawn_ml)
         self._devices = {
             device.name: _simulated(device, self)
             for device in sorted(spec.devices, key=lambda row: row.name)

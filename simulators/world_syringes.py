@@ -81,6 +81,11 @@ class Syringes:
                 flask.pour(loaded.stock, loaded.on_its_way_ml, temperature_c)
                 loaded.on_its_way_ml = 0.0
 
+    def drawn(self) -> dict[str, float]:
+        """What each pump's syringe holds now, by pump, in mL of its own scale."""
+        lines = {pump: loaded.line for pump, loaded in self._loaded.items()}
+        return {pump: line.syringe_ml / line.parameters.scale for pump, line in lines.items()}
+
     def truth(self) -> dict[str, float]:
         """What is left and what was given, by pump, true mL."""
         return {

@@ -28,6 +28,13 @@ CLIENTS = (
 )
 HEAVY_CLIENTS = ("flowchem==1.1.6", "hvl_ccb==0.19.6", "microscope==0.7.0")
 
+PUMP_CLIENTS = (
+    "labmcp-cavro==0.1.3",
+    "labmcp-new-era==0.1.2",
+    "NESP-Lib==2.0.0",
+    "python-syringe-pump==0.2.1",
+)
+
 HOME = Path(os.environ.get("LABCTL_FOREIGN", Path.home() / ".cache" / "labctl-foreign"))
 
 

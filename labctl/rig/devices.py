@@ -154,10 +154,33 @@ class PumpCalibration(Due):
     with_: str = Field("", alias="with")
 
 
+HeadPort = Annotated[str, Field(pattern=r"^(input|output|[1-9]|1[0-2])$")]
+
+
+class ValveHead(Strict):
+    """The valve on a pump's head: what is at which port, a number, `input` or `output`.
+
+    Preparing such a pump pushes what its syringe holds into `waste`; without it nothing prepares.
+    """
+
+    flask: HeadPort
+    reservoir: HeadPort | None = None
+    waste: HeadPort | None = None
+    turns: Literal["cw", "ccw"] = "cw"
+
+    @property
+    def ports(self) -> dict[str, str]:
+        """What is at which port, without what is not there."""
+        named = {"flask": self.flask, "reservoir": self.reservoir, "waste": self.waste}
+        return {place: port for place, port in named.items() if port is not None}
+
+
 class PumpEntry(Entry):
     """A syringe pump with its syringe and line."""
 
     address: int = Field(0, ge=0, le=99)
+    protocol: Literal["", "basic", "safe", "oem", "dt"] = ""
+    head: ValveHead | None = None
     watchdog: Duration = 0.0
     valve: Name = ""
     warmed_by: Name = ""

@@ -65,6 +65,9 @@ def _pump(entry: PumpEntry, name: str) -> DeviceSettings:
         watchdog_s=entry.watchdog,
         bore_mm=entry.syringe.bore,
         syringe_ml=entry.syringe.volume_ml,
+        protocol=entry.protocol,
+        ports=entry.head.ports if entry.head else {},
+        turns=entry.head.turns if entry.head else "cw",
     )
 
 

@@ -114,7 +114,7 @@ def _relay(entry: RelayEntry, name: str, roles: Roles, rig: LoadedRig) -> dict[s
 
 @_touches.register
 def _pump(entry: PumpEntry, name: str, roles: Roles, rig: LoadedRig) -> dict[str, str]:
-    return {"plunger": f"syringe.{name}"}
+    return {"plunger": f"syringe.{name}", "drawn": f"syringe.{name}.drawn"}
 
 
 @_touches.register

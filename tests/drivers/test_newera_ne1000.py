@@ -1,5 +1,7 @@
+import contextlib
 import datetime as dt
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -46,8 +48,8 @@ class Script:
         return [(0, self.replies.pop(0))] if self.replies else []
 
 
-def on_script(main, *replies, **settings):
-    script = Script(*replies)
+def on_script(main, *replies, script=None, **settings):
+    script = script or Script(*replies)
 
     async def body(loop):
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
@@ -319,6 +321,56 @@ def test_a_damaged_reply_to_a_read_is_asked_for_once_more():
     assert on_script(main, bytes(damaged), sound) == ((1.234, 0.0), 2)
 
 
+class Damaging:
+    """Answers the first question damaged, and all that follow it soundly."""
+
+    def __init__(self, sound):
+        self.rng, self.sound, self.damages = random.Random(1), sound, True
+
+    def feed(self, data, t_ns):
+        if not data:
+            return []
+        reply = bytearray(self.sound)
+        if self.damages:
+            self.damages = False
+            at = self.rng.randrange(len(reply))
+            change = self.rng.randrange(3)
+            if change == 0:
+                reply[at] ^= 1 << self.rng.randrange(8)
+            elif change == 1:
+                del reply[at]
+            else:
+                reply.insert(at, self.rng.randrange(256))
+        return [(0, bytes(reply))]
+
+
+def share_of_wrong_counters(sound, count, read="poll", **settings):
+    """Of `count` damaged answers to DIS, the share that was taken for another volume."""
+    line, wrong = Damaging(sound), 0
+
+    async def main(driver, script):
+        nonlocal wrong
+        driver._pump._agreed = True
+        for _ in range(count):
+            line.damages = True
+            with contextlib.suppress(DeviceError):
+                got = await getattr(driver, read)()
+                wrong += (got[0] if read == "poll" else got) != 1.234
+        return wrong / count
+
+    return on_script(main, script=line, **settings)
+
+
+def test_of_damaged_packets_none_is_taken_for_another_volume_in_safe_mode():
+    assert share_of_wrong_counters(seal(b"01SI1.234W0.000ML"), 10_000) == 0.0
+
+
+@pytest.mark.parametrize(("read", "most"), [("poll", 0.15), ("dispensed_ml", 0.0)])
+def test_of_damaged_lines_few_are_polled_and_none_is_booked_in_basic_mode(read, most):
+    basic = b"\x0201SI1.234W0.000ML\x03"
+    assert share_of_wrong_counters(basic, 2_000, read, watchdog_s=0.0) <= most
+
+
 def test_run_is_never_sent_twice():
     settings = [b"01S", b"01S14.57", b"01S", b"01S1", b"01S", b"01SINF", b"01S", b"01S1.000MM"]
     settings += [b"01S", b"01S", b"01S1.000ML"]
@@ -343,6 +395,41 @@ def test_alarms_of_pumps_on_the_same_line_reach_their_own_drivers():
     stray = seal(b"02A?S") + seal(b"01SI1.000W0.000ML")
     reading, own, others = on_script(main, stray, seal(b"01S"), seal(b"02S"))
     assert (reading, own, others) == ((1.0, 0.0), PumpState.IDLE, PumpState.STALLED)
+
+
+@pytest.mark.parametrize("kind", ["newera_ne1000", "wpi_al1000"])
+def test_each_kind_takes_its_own_model_only(on_twin, kind):
+    async def main(driver, sim, clock):
+        identity = await driver.connect()
+        sim.version = "XX1000V3.9"
+        with pytest.raises(RefusedByDeviceError, match="correct the kind"):
+            await driver.connect()
+        return identity.maker, identity.model
+
+    made = on_twin(kind, main, baud=19200, **SETTINGS)
+    assert made == {"newera_ne1000": ("New Era", "NE1000"), "wpi_al1000": ("WPI", "AL1000")}[kind]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "watchdog_s"), [("safe", 0.0), ("basic", 20.0), ("oem", 0.0), ("dt", 20.0)]
+)
+def test_a_protocol_that_contradicts_the_watchdog_is_refused(protocol, watchdog_s):
+    async def main(driver, script):
+        return driver
+
+    with pytest.raises(OutOfRangeError, match="safe with a watchdog"):
+        on_script(main, protocol=protocol, watchdog_s=watchdog_s)
+
+
+@pytest.mark.parametrize(("protocol", "watchdog_s"), [("safe", 20.0), ("basic", 0.0)])
+def test_a_dose_runs_in_the_protocol_that_the_rig_names(on_pump, protocol, watchdog_s):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        await driver.infuse(0.5, 5.0)
+        await clock.sleep_until(clock.now_ns() + 7 * NS)
+        return sim._safe_s, await driver.dispensed_ml()
+
+    assert on_pump(main, protocol=protocol, watchdog_s=watchdog_s) == (watchdog_s, 0.5)
 
 
 @pytest.mark.parametrize(

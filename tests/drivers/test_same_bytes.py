@@ -31,6 +31,7 @@ THINGS = {
     "rough__P": 800.0,
     "hood_flow": 1.0,
     "n2_pressure": 1.0,
+    "syringe__drawn": 5.0,
 }
 MFC = {"flow": "n2_flow", "supply": "n2_pressure", "pressure": "flask.P"}
 
@@ -58,6 +59,11 @@ CASES = {
         (lambda mfc: mfc.set_flow(25.5), lambda mfc: mfc.close(), lambda mfc: mfc.make_safe()),
         38400,
     ),
+    "cavro_xcalibur": Case(
+        {"bore_mm": 14.57, "syringe_ml": 5.0, "ports": {"flask": "3", "waste": "9"}},
+        {"drawn": "syringe.drawn"},
+        (lambda pump: pump.infuse(0.2, 6.0), lambda pump: pump.stop()),
+    ),
     "coherent_obis": Case(
         {"power_high_mw": 20.0, "wavelength_nm": 405.0},
         {"laser": "beam"},
@@ -82,6 +88,16 @@ CASES = {
         {"speed_high_rpm": 1200.0, "watchdog_s": 10.0, "has_probe2": True},
         {"speed": "stirrer", "probe2": "flask.T2"},
         (lambda stirrer: stirrer.stir(600.0), lambda stirrer: stirrer.stir(0.0)),
+    ),
+    "harvard_elite11": Case(
+        {"bore_mm": 14.57, "syringe_ml": 10.0},
+        {},
+        (
+            lambda pump: pump.infuse(1.0, 1.0),
+            lambda pump: pump.stop(),
+            lambda pump: pump.reset_counter(),
+        ),
+        115200,
     ),
     "ika_rct": Case(
         {"speed_high_rpm": 1200.0, "watchdog_s": 60.0, "has_probe2": True},
@@ -153,6 +169,7 @@ CASES = {
     ),
 }
 CASES["eurotherm_3504"] = CASES["eurotherm_3216"]
+CASES["wpi_al1000"] = CASES["newera_ne1000"]
 SERIAL = [kind for kind, row in catalog("drivers").items() if "tcp" not in row.line]
 
 
