@@ -74,9 +74,13 @@ class MemoryWire:
 
     def _feed(self, data: bytes, t_ns: int) -> None:
         self._fed_ns = free_ns = t_ns
+        pending = self._pending
         for delay_ns, chunk in self._answering.feed(data, t_ns):
-            free_ns = self._idle(max(free_ns, t_ns + delay_ns)) + len(chunk) * self._byte_ns
-            heapq.heappush(self._pending, (free_ns, next(self._order), chunk))
+            begins_ns = max(free_ns, t_ns + delay_ns)
+            if pending:
+                begins_ns = self._idle(begins_ns)
+            free_ns = begins_ns + len(chunk) * self._byte_ns
+            heapq.heappush(pending, (free_ns, next(self._order), chunk))
 
     def _idle(self, t_ns: int) -> int:
         """Return when the line is free for a transmission that would begin at `t_ns`."""
