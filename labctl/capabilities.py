@@ -250,7 +250,8 @@ class DeviceSettings:
     `address` is the unit on a shared line; lengths in mm, volumes in mL, speeds in rpm, powers in
     mW, temperatures in °C; `outputs` and `inputs` map names to numbers on a relay board, and
     `rests_on` names the outputs that are on (a valve: open) while their relay is without power;
-    `places` maps a gauge's channel number to its name and trusted range in mbar.
+    `places` maps a gauge's channel number to its name and trusted range in mbar; `boxcar` is how
+    many pixels to each side a spectrometer smooths over.
     """
 
     name: str
@@ -271,6 +272,7 @@ class DeviceSettings:
     power_high_mw: float = 0.0
     wavelength_nm: float = 0.0
     detector_c: float | None = None
+    boxcar: int = 0
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

@@ -77,7 +77,7 @@ def _gauge(entry: GaugeEntry, name: str) -> DeviceSettings:
 
 @settings_of.register
 def _spectrometer(entry: SpectrometerEntry, name: str) -> DeviceSettings:
-    return DeviceSettings(name, detector_c=entry.detector)
+    return DeviceSettings(name, detector_c=entry.detector, boxcar=entry.boxcar)
 
 
 @settings_of.register
