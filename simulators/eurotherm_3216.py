@@ -260,7 +260,7 @@ class SimEurotherm3216:
         """Return the word at an address; a gap reads as 0."""
         if address not in _TABLE:
             return 0
-        scaled = round(self._value(address) * 10 ** self._decimals(address))
+        scaled = round(self._value(address) * 10.0 ** self._decimals(address))
         return max(-_MOST_INTEGER, min(scaled, _MOST_INTEGER))
 
     def _wide(self, number: int) -> bytes:
