@@ -192,7 +192,12 @@ class OceanObp:
         return not (reply.flags & _NOT_UNDERSTOOD and reply.error == _UNKNOWN_MESSAGE)
 
     async def _set_boxcar(self) -> None:
-        """Have the instrument smooth as the rig file says; an older setting never stays on."""
+        """Have the instrument smooth as the rig file says; an older setting never stays on.
+
+        Raises:
+            OutOfRangeError: beyond 0 .. 15 pixels to each side.
+            RefusedByDeviceError: it cannot smooth, or another width reads back.
+        """
         width = self._settings.boxcar
         asked = f"boxcar {width}"
         if not 0 <= width <= self.boxcar_high:
