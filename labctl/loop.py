@@ -39,11 +39,15 @@ class Priority(IntEnum):
 
 
 class Inbox:
-    """The thread-safe way into a running loop: any thread, or a signal handler, may `post`."""
+    """The thread-safe way into a running loop: any thread, or a signal handler, may `post`.
+
+    `empty()` says whether no message waits; it is asked before every step of the clock.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._receiver: Callable[[object], None] | None = None
+        self.empty = self._queue.empty
 
     def post(self, message: object) -> None:
         """Leave a message; it is delivered between two events of the loop."""
@@ -52,11 +56,6 @@ class Inbox:
     def receiver(self, receiver: Callable[[object], None] | None) -> None:
         """Name the one callback that gets the messages."""
         self._receiver = receiver
-
-    @property
-    def pending(self) -> bool:
-        """Whether a message waits."""
-        return not self._queue.empty()
 
     def deliver(self, timeout_s: float = 0.0) -> bool:
         """Hand over what waits, waiting up to `timeout_s` of wall time for a first message."""
@@ -167,7 +166,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """
         if self.horizon_ns is not None and self.horizon_ns <= t_ns:
             return False
-        if not self.inline or self._ready or self._speed is not None or self.inbox.pending:
+        if not self.inbox.empty():
+            return False
+        if not self.inline or self._ready or self._speed is not None:
             return False
         scheduled = self._scheduled
         if self._prune() and scheduled[0].key[0] <= t_ns:
@@ -181,7 +182,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         Raises:
             DeadlockError: idle with no timer.
         """
-        if (self.inbox.pending and self.inbox.deliver()) or not idle or self._ready:
+        if (not self.inbox.empty() and self.inbox.deliver()) or not idle or self._ready:
             return
         if not self._prune():
             raise DeadlockError(self._stuck())

@@ -55,13 +55,15 @@ class MemoryWire:
 
     async def receive(self, deadline_ns: int) -> bytes:
         """Return the next bytes when they arrive, or none at the deadline."""
-        due_ns = self._pending[0][0] if self._pending else deadline_ns
-        due_ns = min(due_ns, deadline_ns)
-        if due_ns > self._clock.now_ns() and not self._clock.try_advance(due_ns):
-            await self._wait(due_ns)
-        if self._pending and self._pending[0][0] <= self._clock.now_ns():
-            return heapq.heappop(self._pending)[2]
-        return b""
+        pending, now_ns = self._pending, self._clock.now_ns()
+        due_ns = min(pending[0][0], deadline_ns) if pending else deadline_ns
+        if due_ns > now_ns:
+            if self._clock.try_advance(due_ns):
+                now_ns = due_ns
+            else:
+                await self._wait(due_ns)
+                now_ns = self._clock.now_ns()
+        return heapq.heappop(pending)[2] if pending and pending[0][0] <= now_ns else b""
 
     def interrupt(self) -> None:
         """Make a `receive` that waits return at once with nothing."""
