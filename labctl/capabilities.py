@@ -327,7 +327,8 @@ class DeviceSettings:
     scanning detector steps; `rests_closed` says that a gas flow is shut in the safe state (else it
     is left as it is); `protocol` is the dialect of an instrument that has several; `ports` maps
     what is at the valve head of a pump (`flask`, `reservoir`, `waste`) to its port: a number,
-    `input` or `output`; `turns` is the way that valve turns to initialise, `cw` or `ccw`.
+    `input` or `output`; `turns` is the way that valve turns to initialise, `cw` or `ccw`;
+    `boxcar` is how many pixels to each side a spectrometer smooths over.
     """
 
     name: str
@@ -355,6 +356,7 @@ class DeviceSettings:
     protocol: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     turns: str = "cw"
+    boxcar: int = 0
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

@@ -65,8 +65,9 @@ class VirtualClock:
         timer = self._loop.call_at_ns(t_ns, _wake, waiter, priority=priority)
         try:
             await waiter
-        finally:
+        except BaseException:
             timer.cancel()
+            raise
 
     def alarm(self, t_ns: int, waiter: asyncio.Future[None]) -> asyncio.TimerHandle:
         """Resolve `waiter` at `t_ns` unless it is done before."""

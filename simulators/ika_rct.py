@@ -67,12 +67,10 @@ class SimIkaRct:
         """Take bytes at `t_ns`; return (delay in ns, line) for each question."""
         self.advance(t_ns)
         replies = []
-        for byte in data:
-            if byte != 0x0A:
-                self._line.append(byte)
-                continue
-            command = self._line.decode("latin-1").strip(" \r")
-            self._line.clear()
+        self._line += data
+        while (end := self._line.find(b"\n")) >= 0:
+            command = self._line[:end].decode("latin-1").strip(" \r")
+            del self._line[: end + 1]
             reply = self._obey(command, t_ns) if len(command) <= _LONGEST else ""
             if reply:
                 replies.append((_TURN_ROUND_NS, f"{reply} \r\n".encode("ascii")))

@@ -119,7 +119,9 @@ class SimTpg362:
         if data:
             self._next_ns = None
         for byte in data:
-            replies += self._take(byte, t_ns)
+            reply = self._take(byte, t_ns)
+            if reply is not None:
+                replies.append(reply)
         return replies
 
     def advance(self, t_ns: int) -> None:
@@ -128,17 +130,17 @@ class SimTpg362:
             self._spoken.append(_reply(self._prx(t_ns)))
             self._next_ns += self._interval_ns
 
-    def _take(self, byte: int, t_ns: int) -> list[tuple[int, bytes]]:
+    def _take(self, byte: int, t_ns: int) -> tuple[int, bytes] | None:
         swallow, self._after_enq = self._after_enq, byte == _ENQ
         if byte == _ENQ:
-            return [(_DATA_AFTER_NS, _reply(self._fetch(t_ns)))]
+            return _DATA_AFTER_NS, _reply(self._fetch(t_ns))
         if byte == _ETX:
             self._line.clear()
         elif byte == _CR and not swallow:
-            return [(_ACK_AFTER_NS, self._execute(t_ns))]
+            return _ACK_AFTER_NS, self._execute(t_ns)
         elif byte not in {_CR, _LF, 0x20} and len(self._line) < _LONGEST_COMMAND:
             self._line.append(byte)
-        return []
+        return None
 
     def _fetch(self, t_ns: int) -> str:
         return self._read_error() if self._data is None else self._data(t_ns)

@@ -11,6 +11,7 @@ import importlib
 import random
 from array import array
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Final, Protocol, runtime_checkable
 
 from labctl.capabilities import Operator
@@ -53,6 +54,9 @@ class Talker(Protocol):
     def speaks(self) -> bool:
         """Whether something waits to be said."""
         ...
+
+
+_SPEAKS: Final = attrgetter("speaks")
 
 
 class RigWorld:
@@ -105,7 +109,7 @@ class RigWorld:
 
     def speaks(self, port: str) -> bool:
         """Say whether an instrument on a port has something to say that nobody asked for."""
-        return any(device.speaks for device in self._talkers.get(port, ()))
+        return any(map(_SPEAKS, self._talkers.get(port, ())))
 
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument.

@@ -125,6 +125,8 @@ class Doses:
         text = f"{verb} {self._measure(request)} of {request.reagent}{amount}{over}"
         if request.button:
             text += ", and press INJECTED"
+        if request.keep_above_c is not None:
+            text += f"; pause while the flask is below {show(request.keep_above_c, 'temperature')}"
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
         run.record.dose(given.row)
         await self._people.do(

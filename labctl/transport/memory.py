@@ -55,13 +55,15 @@ class MemoryWire:
 
     async def receive(self, deadline_ns: int) -> bytes:
         """Return the next bytes when they arrive, or none at the deadline."""
-        due_ns = self._pending[0][0] if self._pending else deadline_ns
-        due_ns = min(due_ns, deadline_ns)
-        if due_ns > self._clock.now_ns() and not self._clock.try_advance(due_ns):
-            await self._wait(due_ns)
-        if self._pending and self._pending[0][0] <= self._clock.now_ns():
-            return heapq.heappop(self._pending)[2]
-        return b""
+        pending, now_ns = self._pending, self._clock.now_ns()
+        due_ns = min(pending[0][0], deadline_ns) if pending else deadline_ns
+        if due_ns > now_ns:
+            if self._clock.try_advance(due_ns):
+                now_ns = due_ns
+            else:
+                await self._wait(due_ns)
+                now_ns = self._clock.now_ns()
+        return heapq.heappop(pending)[2] if pending and pending[0][0] <= now_ns else b""
 
     def interrupt(self) -> None:
         """Make a `receive` that waits return at once with nothing."""
@@ -74,9 +76,13 @@ class MemoryWire:
 
     def _feed(self, data: bytes, t_ns: int) -> None:
         self._fed_ns = free_ns = t_ns
+        pending = self._pending
         for delay_ns, chunk in self._answering.feed(data, t_ns):
-            free_ns = self._idle(max(free_ns, t_ns + delay_ns)) + len(chunk) * self._byte_ns
-            heapq.heappush(self._pending, (free_ns, next(self._order), chunk))
+            begins_ns = max(free_ns, t_ns + delay_ns)
+            if pending:
+                begins_ns = self._idle(begins_ns)
+            free_ns = begins_ns + len(chunk) * self._byte_ns
+            heapq.heappush(pending, (free_ns, next(self._order), chunk))
 
     def _idle(self, t_ns: int) -> int:
         """Return when the line is free for a transmission that would begin at `t_ns`."""

@@ -162,7 +162,8 @@ class Port:
         self._holder = priority
 
     def _release(self) -> None:
-        self._free_at_ns = self._clock.now_ns() + self._gap_ns
+        if self._gap_ns:
+            self._free_at_ns = self._clock.now_ns() + self._gap_ns
         while self._waiting:
             waiter = heapq.heappop(self._waiting)[2]
             if not waiter.done():
@@ -205,7 +206,11 @@ class Port:
     async def _reply(
         self, device: str, question: bytes, frame: Frame, timeout_s: float, in_doubt: bool
     ) -> bytes:
-        got, length = await self._collect(frame, self._clock.now_ns() + round(timeout_s * NS))
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NS)
+        got = await self._wire.receive(deadline_ns)
+        length = frame(got) if got else None
+        if got and length is None:
+            got, length = await self._collect(frame, deadline_ns, got)
         if length is None:
             raise NoReplyError(device, repr(question), f"a reply within {timeout_s:g} s", repr(got))
         if in_doubt:
