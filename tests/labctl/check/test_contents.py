@@ -3,7 +3,14 @@
 import pytest
 
 from labctl.errors import Severity
-from tests.labctl.check.cases import Case, judge_near_miss, judge_violation
+from tests.labctl.check.cases import (
+    Case,
+    changed,
+    judge_near_miss,
+    judge_violation,
+    planned,
+    texts,
+)
 
 W = Severity.WARNING
 CORES = "inp_cores_2p4"
@@ -87,6 +94,18 @@ CASES = [
     Case("gas.phosphine", CORES, "recipe", HEAT, LATE % "OA" + HEAT, "1 mL, within",
          LATE % "ODE" + HEAT, "of PH3", also=ACID_IN_CORES),
 ]  # fmt: skip
+PORTION = "inject: {reagent: ODE, volume: 1 mL, within: 1 min}"
+
+
+def test_the_steps_inside_a_repeat_see_the_flask_of_its_last_round():
+    files = changed(texts("stock"), ("recipe", END, AGAIN % (3, f"{PORTION}, {PORTION}") + END))
+    outer, first, second = [p for p in planned(files).steps if p.step.id.startswith("only.7")]
+    assert (first.parent, first.times) == (outer.step.id, 3)
+    given_ml = [p.before.volume_ml() - outer.before.volume_ml() for p in (first, second)]
+    assert given_ml == pytest.approx([4.0, 5.0])
+    assert second.after == outer.after
+
+
 NAMES = [f"{case.rule}-{n}" for n, case in enumerate(CASES)]
 
 
