@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from typing import TYPE_CHECKING
 
 from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
 from labctl.errors import (
@@ -21,7 +22,10 @@ from labctl.errors import (
 )
 from labctl.framing.newera import Packet, find_packet, reply_from, seal
 from labctl.readings import Channel
-from labctl.transport import Port, Priority
+from labctl.transport import Priority
+
+if TYPE_CHECKING:
+    from labctl.transport import Port
 
 _TIMEOUT_S = 0.5
 _QUIET_S = 0.05

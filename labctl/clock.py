@@ -13,7 +13,8 @@ import secrets
 import time
 from typing import Protocol
 
-from labctl.loop import NS, Priority, VirtualLoop
+from labctl.loop import NS, VirtualLoop
+from labctl.priority import Priority
 
 __all__ = ["NS", "Clock", "Priority", "VirtualClock", "WallClock", "cpu_s", "new_run_id", "wall_s"]
 

@@ -18,24 +18,15 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from enum import IntEnum
 from typing import TypeVar, TypeVarTuple
 
 from labctl.errors import DeadlockError
+from labctl.priority import Priority
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 NS = 1_000_000_000
-
-
-class Priority(IntEnum):
-    """Who goes first when two things are due at one instant."""
-
-    TRIP = 0
-    OPERATOR = 1
-    COMMAND = 2
-    POLL = 3
 
 
 class Inbox:

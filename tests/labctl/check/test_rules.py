@@ -71,7 +71,7 @@ CASES = [
     Case("people.hf_alone", "sheet", "second: MT ", "# ", "operator: YK", "second: AB ",
          "needs a `second` person"),
     Case("people.hf_alone", "recipe", "{for: HF, who: two people", "{for: HF, who: operator",
-         "hf_treat:", "{for: HF, who: two people", "two people"),
+         "prime: {reagents: [HF]", "{for: HF, who: two people", "two people"),
 ]  # fmt: skip
 
 

@@ -31,10 +31,10 @@ def test_help_loads_nothing_heavy():
     assert not loaded_by("--help") & HEAVY
 
 
-def test_check_needs_no_numpy(recipe):
+def test_check_needs_neither_numpy_nor_an_event_loop(recipe):
     loaded = loaded_by("check", str(recipe))
     assert "labctl.check" in loaded
-    assert not loaded & {"numpy", "scipy", "sqlite3", "transitions"}
+    assert not loaded & {"numpy", "scipy", "asyncio", "sqlite3", "transitions"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

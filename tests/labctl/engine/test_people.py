@@ -126,3 +126,48 @@ def test_a_typed_value_outside_its_range_is_a_deviation(conducted, value, outcom
     run = conducted(ask, operator=Person(answer=Reply(value=value)))
     assert run.outcome == outcome
     assert run.questions[-1].answer == f"{value:g} nm"
+
+
+LOOKS = """
+  - ask: {for: colour of the flask, choices: [extend 10 min, retry, accept, park, abort, red],
+          default: park, after: 10 min}
+"""
+
+
+class Answering(Person):
+    """Gives its answers one after the other."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers = list(answers)
+
+    async def do(self, task):
+        if task.text == "colour of the flask":
+            self.asked.append((task.kind, task.text))
+            return Reply(self.answers.pop(0))
+        return await self.simulated.do(task)
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome", "deviations"),
+    [
+        (["red"], "complete", []),
+        (["retry", "red"], "complete", []),
+        (["accept"], "complete_with_deviations", ["accepted by a person: colour of the flask"]),
+        (
+            ["extend 10 min", "red"],
+            "complete_with_deviations",
+            ["extended by 10 min: colour of the flask"],
+        ),
+        (["park"], "safe", []),
+        (["abort"], "safe", []),
+        (["retry"] * 20, "safe", []),
+    ],
+)
+def test_an_answer_is_acted_upon(conducted, answers, outcome, deviations):
+    person = Answering(*answers)
+    run = conducted(LOOKS, operator=person)
+    assert run.outcome == outcome
+    assert person.answers == []
+    told = [event.message for event in run.events if event.code == "deviation"]
+    assert [text for text in told if "colour" in text] == deviations
