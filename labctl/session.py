@@ -14,6 +14,7 @@ from labctl.bus import Bus
 from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
 from labctl.engine.elapsed import Elapsed
+from labctl.engine.befalling import befall, say_what_befell
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
 from labctl.engine.heat import Heat
@@ -22,6 +23,7 @@ from labctl.engine.parts import Parts
 from labctl.engine.run import Run
 from labctl.engine.signals import Signals
 from labctl.errors import ExitCode
+from labctl.faults import placed
 from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
 from labctl.plan import Plan
 from labctl.prepare import Request, prepare, refusal
@@ -32,8 +34,8 @@ from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.opening import OpenRig, WireMaker
 from labctl.rig.twinning import twin_of
 from labctl.transport import Wire
-from labctl.transport.memory import MemoryWire
-from labctl.twin import TwinSpec, World
+from labctl.transport.memory import MemoryWire, PluggedWire
+from labctl.twin import TwinFault, TwinSpec, World
 
 __all__ = [
     "Request",
@@ -73,14 +75,20 @@ def dry_run(
     asks: Callable[[Operator], Operator] | None = None,
     watch: Watcher | None = None,
     expected: Sequence[Expected] = (),
+    faults: Sequence[TwinFault] = (),
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
     `speed` is a factor of real time, None for as fast as it goes; `asks` puts
     somebody between the run and the simulated person, whose hands do the work in any case; `watch`
-    is given the run before it starts; `expected` are what it is compared with while it runs.
+    is given the run before it starts; `expected` are what it is compared with while it runs;
+    `faults` befall the twin and stand in the record.
+
+    Raises:
+        UnknownNameError: a fault, its target or its anchor is not known.
+        UsageError: a fault does nothing to its target.
     """
-    world = build_world(twin_spec(planned, seed))
+    world = build_world(twin_spec(planned, seed, faults))
     inbox = Inbox()
     started_s = wall_s()
     directory = runs / new_run_id(planned.recipe.document.file.rpartition("/")[2].partition(".")[0])
@@ -149,11 +157,15 @@ async def conduct(
     inbox.receiver(lambda message: _received(executor, message))
     if watch is not None:
         watch(run)
+    if world is not None:
+        befall(run, world)
     outcome = "faulted"
     try:
         outcome = await executor.execute()
     finally:
         await rig.close()
+        if world is not None:
+            say_what_befell(run, world)
         if outcome == "faulted":
             record.finish(clock.now_ns(), machine.state.value, outcome)
     product = None if world is None else dict(world.product(clock.now_ns()))
@@ -196,12 +208,25 @@ def golden_of(planned: Plan, runs: Path, *, simulated: bool = True) -> Expected 
         return expected_of(run, "golden", label)
 
 
-def twin_spec(planned: Plan, seed: int) -> TwinSpec:
-    """Return the spec of the twin that a plan's dry run is made against."""
+def twin_spec(planned: Plan, seed: int, faults: Sequence[TwinFault] = ()) -> TwinSpec:
+    """Return the spec of the twin that a plan's dry run is made against.
+
+    Raises:
+        UnknownNameError: the anchor of a fault is no stage and no step of the plan.
+    """
+    stages = list(dict.fromkeys(planned_step.stage for planned_step in planned.steps))
+    steps = [planned_step.step.id for planned_step in planned.steps]
+    befalls = placed(faults, stages, steps, planned.batch.model.vessel)
     reagents = {name: reagent.is_ for name, reagent in planned.recipe.head.reagents.items()}
     loads = planned.scene.loads.values()
     return twin_of(
-        planned.rig, planned.vessel, loads, reagents, seed=seed, path_mm=planned.batch.model.path
+        planned.rig,
+        planned.vessel,
+        loads,
+        reagents,
+        seed=seed,
+        path_mm=planned.batch.model.path,
+        faults=befalls,
     )
 
 
@@ -213,7 +238,10 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
         networked = bool(entry.tcp or entry.visa)
         baud = 0 if networked else entry.baud or max(map(line_baud, kinds), default=0)
         speaks = partial(world.speaks, name)
-        return MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        wire = MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        if not world.faults():
+            return wire
+        return PluggedWire(name, wire, lambda: world.link(name, clock.now_ns()))
 
     return make
 
