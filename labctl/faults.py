@@ -24,7 +24,7 @@ _SPEC = re.compile(
     r"(?:@(?P<anchor>[\w.-]+))?(?:\+(?P<delay>[^~+@]+))?(?:~(?P<duration>[^~+@]+))?",
     re.ASCII,
 )
-_GRAMMAR = "NAME[(ARG=VALUE,…)]@TARGET[@ANCHOR][+DELAY][~DURATION]"
+GRAMMAR = "NAME[(ARG=VALUE,…)]@TARGET[@ANCHOR][+DELAY][~DURATION]"
 
 
 def parse_fault(text: str, table: Mapping[str, FaultListing]) -> TwinFault:
@@ -36,7 +36,7 @@ def parse_fault(text: str, table: Mapping[str, FaultListing]) -> TwinFault:
     """
     match = _SPEC.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"--fault {text!r} cannot be read; write {_GRAMMAR}")
+        raise UsageError(f"--fault {text!r} cannot be read; write {GRAMMAR}")
     name = match["name"]
     if name not in table:
         raise UnknownNameError("fault", name, table)

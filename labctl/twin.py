@@ -108,7 +108,7 @@ class FaultListing:
     """A fault as lists show it: its number, what it does, to what, and how labctl reacts today.
 
     `noticed_by` names who notices: transport, driver, device, interlock, step, detector, person,
-    or nobody.
+    or nobody; `yet` what labctl does not do about it yet, where the rig is not safe so far.
     """
 
     name: str
@@ -119,6 +119,7 @@ class FaultListing:
     reaction: str
     noticed_by: str
     arguments: tuple[FaultArgument, ...] = ()
+    yet: str = ""
 
 
 @dataclass(frozen=True, slots=True)

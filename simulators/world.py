@@ -297,7 +297,5 @@ def _simulated(device: TwinDevice, plant: Plant) -> SimDevice:
     if device.kind not in CATALOG:
         raise UnknownNameError("simulated instrument", device.kind, CATALOG)
     module, _, name = CATALOG[device.kind].target.partition(":")
-    kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(
-        importlib.import_module(module), name
-    )
+    kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
     return kind(device, plant)

@@ -11,6 +11,7 @@ from labctl.capabilities import Operator
 from labctl.cli import findings as found_text
 from labctl.cli.board import PRESSURE_UNITS
 from labctl.cli.closing import closing, next_steps
+from labctl.cli.faulted import add_faults, faults_of, listed
 from labctl.cli.guard import hushed
 from labctl.cli.live import Lines, Live
 from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_settings, options
@@ -18,7 +19,7 @@ from labctl.cli.options import request as request_of
 from labctl.cli.terminal import TerminalOperator
 from labctl.cli.text import Paint
 from labctl.engine.expected import Expected, expected_of
-from labctl.errors import UsageError
+from labctl.errors import ExitCode, UsageError
 from labctl.plan import Plan
 from labctl.record import find_run, open_run
 from labctl.report import write_report
@@ -26,8 +27,18 @@ from labctl.session import Result, dry_run, golden_of, prepare, shadow_of
 
 
 def run(command: str, arguments: list[str]) -> int:
-    """Check a recipe, run it on the rig's twin, and say what came of it."""
+    """Check a recipe, run it on the rig's twin, and say what came of it.
+
+    Raises:
+        UsageError: no recipe, or options that do not fit.
+    """
     asked = _parser(command).read(arguments)
+    if asked.list_faults:
+        print(listed(as_json=asked.format == "json"))
+        return ExitCode.COMPLETE
+    if asked.recipe is None:
+        raise UsageError("name a recipe, or ask for --list-faults")
+    faults = faults_of(asked.fault)
     speed = _speed(asked.speed)
     plan, findings = prepare(request_of(asked))
     expected = _expected(asked.shadow, plan, asked.runs)
@@ -44,6 +55,7 @@ def run(command: str, arguments: list[str]) -> int:
             asks=_asks(screen) if asked.ask else None,
             watch=None if screen is None else screen.watch,
             expected=expected,
+            faults=faults,
         )
     finally:
         if screen is not None:
@@ -58,7 +70,7 @@ def run(command: str, arguments: list[str]) -> int:
 
 def _parser(command: str) -> Options:
     parser = options(command)
-    add_recipe(parser)
+    add_recipe(parser, optional=True)
     add_settings(parser)
     parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
     speed = "`max`, or a factor of real time: 60 shows an hour in a minute"
@@ -69,6 +81,7 @@ def _parser(command: str) -> Options:
     parser.add_argument("--shadow", action="append", default=[], metavar="RUN|own|golden",
                         help=f"{shadow}; may be repeated")  # fmt: skip
     unit = "of the live view; mbar unless given"
+    add_faults(parser)
     parser.add_argument("--pressure-unit", choices=tuple(PRESSURE_UNITS), default="mbar", help=unit)
     add_runs(parser)
     add_format(parser)

@@ -95,11 +95,13 @@ KINDS: Final = (
          argument("away", 3.0, "how long it does not answer", unit="time", high=3600.0)),
     kind("F14", "device", stale_reading, _SET, device,
          "none: a frozen reading looks fresh; a step that waits for a change times out and asks",
-         "nobody"),
+         "nobody",
+         yet="no rule for a frozen reading (R7): the flask is heated past its setpoint"),
     kind("F15", "device", stuck_value, "a device that reads a temperature or a pressure",
          touching(*_READ),
          "as what the value means to interlocks; where it is plausible, a step times out and asks",
-         "interlock", argument("value", "", "in °C or mbar", low=-300.0, high=2000.0)),
+         "interlock", argument("value", "", "in °C or mbar", low=-300.0, high=2000.0),
+         yet="no observer (R6): the flask is heated past its setpoint"),
     kind("F16", "device", busy, _SET, device,
          "the question times out, the value is missing; a command that cannot be confirmed fails "
          "its step, which asks", "transport",
@@ -108,5 +110,6 @@ KINDS: Final = (
          "none: labctl does not compare settings again while it runs; a step that waits for the "
          "old one times out and asks", "nobody",
          argument("value", "", "the new setpoint, speed or unit; 0 stops a pump", low=-300.0,
-                  high=3000.0)),
+                  high=3000.0),
+         yet="settings are not read again during a run (R9 would see a setpoint)"),
 )  # fmt: skip

@@ -169,9 +169,12 @@ def kind(
     reaction: str,
     noticed_by: str,
     *arguments: FaultArgument,
+    yet: str = "",
 ) -> FaultKind:
     """Return a fault named and described as its function is."""
     does = " ".join((acts.__doc__ or "").split())
     name = acts.__name__
-    listing = FaultListing(name, number, family, targets, does, reaction, noticed_by, arguments)
+    listing = FaultListing(
+        name, number, family, targets, does, reaction, noticed_by, arguments, yet
+    )
     return FaultKind(listing, fits, acts)

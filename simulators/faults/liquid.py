@@ -85,10 +85,12 @@ KINDS: Final[tuple[FaultKind, ...]] = (
          "the pump's alarm ends the dose; the remainder is not given, a person is asked", "device"),
     kind("F30", "liquid", occlusion, _PUMP, _loaded,
          "none: the pump's counter says all is well. Less than planned arrives, never more; the "
-         "spectrum may show it", "nobody"),
+         "spectrum may show it", "nobody",
+         yet="no second measure of what was delivered"),
     kind("F31", "liquid", air_bubble, _PUMP, _loaded,
          "none: what was dosed arrives late", "nobody",
-         argument("lag", 8.0, "its time constant", unit="time", low=0.1, high=600.0)),
+         argument("lag", 8.0, "its time constant", unit="time", low=0.1, high=600.0),
+         yet="no second measure of what was delivered"),
     kind("F32", "liquid", syringe_empty, _PUMP, _loaded,
          "the plunger is at its end: the pump stalls, the dose fails and a person is asked",
          "device",
@@ -96,5 +98,6 @@ KINDS: Final[tuple[FaultKind, ...]] = (
     kind("F33", "liquid", wrong_syringe, _PUMP, _loaded,
          "none: the counter is the pump's own and knows of no other bore. With `gives` over 1 more "
          "arrives than planned", "nobody",
-         argument("gives", 0.5, "what it gives over what it counts", low=0.05, high=4.0)),
+         argument("gives", 0.5, "what it gives over what it counts", low=0.05, high=4.0),
+         yet="no second measure of what was delivered; the sheet's signature is all"),
 )  # fmt: skip

@@ -83,11 +83,11 @@ class Faults:
         kind = kinds[fault.name]
         known = {FLASK, *self._bench.cables, *self._bench.devices}
         if fault.target not in known:
-            raise UnknownNameError("target of a fault, device, port or vessel,", fault.target, known)
-        if not kind.fits(self._bench, fault):
-            targets = sorted(
-                name for name in known if kind.fits(self._bench, _aimed(fault, name))
+            raise UnknownNameError(
+                "target of a fault, device, port or vessel,", fault.target, known
             )
+        if not kind.fits(self._bench, fault):
+            targets = sorted(name for name in known if kind.fits(self._bench, _aimed(fault, name)))
             takes = f"here: {', '.join(targets)}" if targets else "this rig has none"
             raise UsageError(
                 f"fault {fault.name} does nothing to {fault.target!r}; it takes "

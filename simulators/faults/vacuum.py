@@ -158,13 +158,15 @@ KINDS: Final[tuple[FaultKind, ...]] = (
          _VALVE),
     kind("F25", "vacuum", valve_stuck_open, _BOARD, _has_output,
          "none by position: no feedback. Inert gas and vacuum open together show in the gauges "
-         "only when a step waits for a pressure; then it times out and asks", "step", _VALVE),
+         "only when a step waits for a pressure; then it times out and asks", "step", _VALVE,
+         yet="the safe state opens the inert gas onto a valve that is stuck open to vacuum"),
     kind("F26", "vacuum", pump_off, "a device that runs a vacuum pump", touching(*_PUMPS),
          "air_in_trap freezes the run and shuts the fine valve, or the step that pumps times out "
          "and asks", "interlock"),
     kind("F27", "vacuum", trap_warm, _VESSEL, vessel,
          "none: labctl knows of the trap what a person says of it, and asks again after some hours",
-         "nobody"),
+         "nobody",
+         yet="the trap has no thermometer"),
     kind("F28", "vacuum", n2_empty, _VESSEL, vessel,
          "n2_supply freezes the run and switches the heater off, where the rig has the switch; "
          "else backfilling times out and asks", "interlock"),

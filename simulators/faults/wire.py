@@ -214,9 +214,10 @@ def _row(
     noticed_by: str,
     *arguments: FaultArgument,
     whole: bool = False,
+    yet: str = "",
 ) -> FaultKind:
     targets, fits = (_PORT, port) if whole else (_LINE, line)
-    return kind(number, "wire", acts, targets, fits, reaction, noticed_by, *arguments)
+    return kind(number, "wire", acts, targets, fits, reaction, noticed_by, *arguments, yet=yet)
 
 
 _READ_AGAIN = "the reply is refused, a read is asked again once; a value is missing at most"
@@ -234,19 +235,24 @@ KINDS: Final = (
     _row("F5", merged_reply, "the first question times out; the old reply is not taken for the "
          "second", "transport", ONCE, SHARE),
     _row("F6", echo, "replies that are not in the grammar are refused: the device counts as silent",
-         "driver", whole=True),
+         "driver", whole=True,
+         yet="the safe state cannot read its outputs back and leaves the valves where they are"),
     _row("F7", garbage_at_open, "junk is drained before the first question", "transport",
          argument("bytes", 12.0, "how much", low=1.0, high=4096.0), whole=True),
     _row("F8", baud_mismatch, "nothing answers; at the start the run ends before it began, later "
-         "its readings are missing", "transport", whole=True),
+         "its readings are missing", "transport", whole=True,
+         yet="the heater cannot be told to go off: the guard has its own contactor"),
     _row("F9", crc_storm, _READ_AGAIN + "; readings that stay away too long trip their interlock",
-         "driver", COUNT, argument("share", 0.5, "what share of the replies")),
+         "driver", COUNT, argument("share", 0.5, "what share of the replies"),
+         yet="commands of the safe state may fail for good: they are tried once"),
     _row("F10", usb_unplug, "the port is lost and not opened again in this run; readings go "
          "missing, their interlock trips. A heater on that port keeps its setpoint: only the "
-         "hardware limiter is left", "transport", whole=True),
+         "hardware limiter is left", "transport", whole=True,
+         yet="the port is not opened again, and the heater cannot be told: the guard"),
     _row("F11", port_busy, "the run ends before it began: exit 3 and the port's name", "transport",
          whole=True),
     _row("F12", half_open, "every question times out; readings go missing, their interlock trips. "
          "A heater on that line keeps its setpoint: only the hardware limiter is left",
-         "transport"),
+         "transport",
+         yet="the heater cannot be told to go off: the guard has its own contactor"),
 )  # fmt: skip
