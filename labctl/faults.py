@@ -95,10 +95,8 @@ def _value(text: str, written: str, argument: FaultArgument) -> float | str:
     if argument.dimension == WORD:
         return written
     try:
-        if argument.dimension:
-            value = parse(written, argument.dimension).value
-        else:
-            value = float(written)
+        dimension = argument.dimension
+        value = parse(written, dimension).value if dimension else float(written)
     except (UnitError, ValueError) as error:
         raise UsageError(f"--fault {text!r}: {argument.name}: {error}") from None
     if not argument.low <= value <= argument.high:

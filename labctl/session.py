@@ -13,8 +13,8 @@ from pathlib import Path
 from labctl.bus import Bus
 from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
-from labctl.engine.elapsed import Elapsed
 from labctl.engine.befalling import befall, say_what_befell
+from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
 from labctl.engine.heat import Heat

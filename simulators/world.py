@@ -43,7 +43,8 @@ def build_world(spec: TwinSpec) -> RigWorld:
 
     Raises:
         UnknownNameError: an instrument's kind, a reagent, a substance, a fault or its target.
-        UsageError: a fault does nothing to its target, a reagent makes no sense, or a syringe is over-full.
+        UsageError: a fault does nothing to its target, a reagent makes no sense, or a syringe is
+            over-full.
     """
     return RigWorld(spec)
 

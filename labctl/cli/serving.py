@@ -24,7 +24,6 @@ from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.wires import at_endpoints
 from labctl.twin import SimDevice, TwinFault, TwinSpec
 
-
 NOT_SERVED = frozenset({"usb_unplug", "port_busy"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labctl.bus import Message
 from labctl.clock import NS
 from labctl.engine.run import Run
-from labctl.readings import Event
+from labctl.readings import Event, Scalar
 from labctl.twin import FaultSeen, World
 
 PLANNED, ACTED = "fault.planned", "fault.acted"
@@ -31,7 +31,7 @@ def befall(run: Run, world: World) -> None:
 def say_what_befell(run: Run, world: World) -> None:
     """Write down what became of the faults, one that never began too."""
     for fault in world.faults():
-        data = {"fault": fault.text, "acted": fault.acted}
+        data: dict[str, Scalar] = {"fault": fault.text, "acted": fault.acted}
         if fault.began_ns is not None:
             data["began_s"] = round(fault.began_ns / NS, 3)
         run.event(ACTED, _told(fault), data, "warning")

@@ -9,7 +9,6 @@ from typing import Final
 from simulators.faults.kind import (
     Acts,
     Bench,
-    FaultKind,
     Site,
     able,
     argument,

@@ -1,4 +1,4 @@
-"""When faults begin and end: at the run's start, at a stage or a step, after a delay, for a time."""
+"""When faults begin and end: at the start, a stage or a step, after a delay, for a time."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class TouchedPlant:
         self.put(thing, self._plant.get(thing, t_ns) if asked is None else asked, t_ns)
 
 
-class _Quietable(random.Random):
+class _Quietable(random.Random):  # noqa: S311 - a simulation, not a secret
     """A stream that gives its means while the plant is quiet; else what the inner one gives."""
 
     def __init__(self, inner: random.Random, touched: TouchedPlant) -> None:
