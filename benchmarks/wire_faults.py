@@ -66,13 +66,17 @@ class Drifting:
 
 @dataclass
 class Heard:
-    """The simulator behind the wire; `late_s` delays its next reply, `said` is what it said."""
+    """The simulator behind the wire; `late_s` delays its next reply, `said` is what it said.
+
+    An instrument answers in order: what follows a late reply comes after it.
+    """
 
     sim: SimDevice
     late_s: float = 0.0
     said: list[bytes] = field(default_factory=list)
     script: Callable[[bytes], list[Reply]] | None = None
     _ticked_ns: int = 0
+    _free_ns: int = 0
 
     def feed(self, data: bytes, t_ns: int) -> list[Reply]:
         """Answer, late if that was asked, or from the script."""
@@ -84,10 +88,9 @@ class Heard:
         replies = self.sim.feed(data, t_ns)
         self.said += [reply for _, reply in replies]
         if replies and self.late_s:
-            (delay_ns, reply), *rest = replies
-            replies = [(delay_ns + round(self.late_s * NS), reply), *rest]
+            self._free_ns = t_ns + replies[0][0] + round(self.late_s * NS)
             self.late_s = 0.0
-        return replies
+        return [(max(delay_ns, self._free_ns - t_ns), reply) for delay_ns, reply in replies]
 
 
 def cases() -> ModuleType:

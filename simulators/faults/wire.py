@@ -77,9 +77,22 @@ def drop_reply(site: Site) -> Acts:
 
 
 def late_reply(site: Site) -> Acts:
-    """Bring a reply late."""
+    """Bring a reply late; what follows comes after it."""
     by_ns = round(site.number("by") * _NS)
-    return _striking(site, lambda delay_ns, reply: [(delay_ns + by_ns, reply)])
+    free_ns = 0
+
+    def say(_: bytes, replies: list[Reply]) -> list[Reply]:
+        nonlocal free_ns
+        said: list[Reply] = []
+        for delay_ns, reply in replies:
+            late_ns = delay_ns + by_ns * _struck(site)
+            due_ns = max(site.t_ns + late_ns, free_ns)
+            free_ns = due_ns if late_ns > delay_ns else free_ns
+            said.append((due_ns - site.t_ns, reply))
+        return said
+
+    with _tap(site).saying(say):
+        yield from lasting()
 
 
 def split_reply(site: Site) -> Acts:
