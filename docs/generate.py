@@ -283,7 +283,7 @@ def _faults() -> Iterator[str]:
     yield f"    {GRAMMAR}\n"
     yield "TARGET is a device, a port or a vessel of the rig (`flask` is the one in use); ANCHOR a"
     yield "stage or a step id, the run's start without one. Each fault is tried in a short day by"
-    yield "`tests/labctl/engine/test_faults.py`, where the plant's truth judges what became of it.\n"
+    yield "`tests/labctl/engine/test_faults.py`, where plant truth judges what became of it.\n"
     for family in dict.fromkeys(row.family for row in LISTINGS.values()):
         yield f"## {family.capitalize()}\n"
         yield "| | fault | targets | arguments | what happens | noticed by | what labctl does |"
@@ -294,8 +294,8 @@ def _faults() -> Iterator[str]:
                 yield f"| {row.number} | `{row.name}` | {' | '.join(told)} |"
         yield ""
     yield "## Not noticed, or not made safe, yet\n"
-    yield "What labctl does not do about a fault so far; this is the work of the unattended run. Until"
-    yield "then a person stays with a hot flask, and the limiter in hardware is what counts.\n"
+    yield "What labctl does not do about a fault so far; this is the work of the unattended run."
+    yield "Until then a person stays with a hot flask, and the hardware limiter is what counts.\n"
     for row in LISTINGS.values():
         if row.yet:
             yield f"- {row.number} `{row.name}`: {row.yet}."
@@ -304,10 +304,9 @@ def _faults() -> Iterator[str]:
 def _arguments(row: FaultListing) -> str:
     told = []
     for one in row.arguments:
-        given = (
-            show(one.default, one.dimension) if one.dimension not in {"", "word"} else one.default
-        )
-        default = f"{given:g}" if isinstance(given, float) else given
+        default = one.default
+        if isinstance(default, float):
+            default = show(default, one.dimension) if one.dimension else f"{default:g}"
         told.append(f"`{one.name}`: {one.means}" + (f" ({default})" if default else ", required"))
     return "; ".join(told)
 

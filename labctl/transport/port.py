@@ -219,7 +219,11 @@ class Port:
     async def _last(
         self, device: str, question: bytes, frame: Frame, got: bytes, length: int, owed: int
     ) -> tuple[bytes, int]:
-        """Wait for what else comes after a first reply; the last whole frame is the answer."""
+        """Wait for what else comes after a first reply; the last whole frame is the answer.
+
+        Raises:
+            AbandonedError: a trip came meanwhile.
+        """
         for _ in range(owed):
             settled_ns = self._clock.now_ns() + _SETTLE_NS
             later, end = await self._collect(frame, settled_ns, got[length:])
