@@ -24,27 +24,31 @@ from labctl.loop import VirtualLoop, run_virtual
 from labctl.registry import catalog, load
 from labctl.transport import Port
 from labctl.transport.memory import MemoryWire
-from labctl.twin import Exposure, SimDevice, TwinDevice, stream
+from labctl.twin import Exposure, SimDevice, TwinDevice, seed_of, stream
 
 ROOT = Path(__file__).parents[1]
 POLLS, FLIPS = 1000, 10_000
 LATE_S = (0.6, 1.1, 1.3, 2.2, 5.3, 0.55, 1.05, 3.0)
-FRESH_EVERY = 100
+FRESH_EVERY, SETTLES, AT_REST = 100, 300, 20
 TICK_NS = NS // 4
 Reply = tuple[int, bytes]
 Look = Callable[[], Awaitable[tuple[object, ...]]]
-Log = list[tuple[bytes, list[Reply]]]
 
 
 class Drifting:
-    """A plant in which everything moves all the time, so that an old value is not the new one."""
+    """A plant in which everything moves all the time, so that an old value is not the new one.
+
+    With `moves` off it stands still at `level`, and nothing is noisy.
+    """
 
     def __init__(self, things: dict[str, float]) -> None:
+        self.moves, self.level = True, 1.0
         self.things = {name.replace("__", "."): value for name, value in things.items()}
 
     def get(self, thing: str, t_ns: int) -> float:
         """Return what is there; it drifts by a tenth."""
-        return self.things.get(thing, 0.0) * (1.0 + 0.1 * (t_ns / NS % 977.0) / 977.0)
+        drift = 0.1 * (t_ns / NS % 977.0) / 977.0 if self.moves else 0.0
+        return self.things.get(thing, 0.0) * self.level * (1.0 + drift)
 
     def put(self, thing: str, value: float, t_ns: int) -> None:
         """Remember."""
@@ -56,41 +60,66 @@ class Drifting:
 
     def counts(self, which: str, exposure: Exposure, t_ns: int) -> array[int]:
         """Expose; the level drifts."""
-        drift = t_ns // 1_000_000 % 977
+        drift = t_ns // 1_000_000 % 977 if self.moves else round(977 * self.level)
         return array("I", [1000 + drift + n % 7 for n in range(len(exposure.wavelengths_nm))])
 
     def stream(self, name: str) -> random.Random:
         """Return a stream of the one seed."""
-        return stream(1, name)
+        return Noise(self, name)
+
+
+class Noise(random.Random):  # noqa: S311 - a simulation, not a secret
+    """A stream that gives its means while the plant stands still."""
+
+    def __init__(self, plant: Drifting, name: str) -> None:
+        self._plant = plant
+        super().__init__(seed_of(1, name))
+
+    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
+        """Return a normal number, or the mean."""
+        return super().gauss(mu, sigma) if self._plant.moves else mu
 
 
 @dataclass
 class Heard:
     """The simulator behind the wire; `late_s` delays its next reply, `said` is what it said.
 
+    `flips` change the reply to come after `strike` others, once; `answered` counts the replies.
+
     An instrument answers in order: what follows a late reply comes after it.
     """
 
     sim: SimDevice
+    plant: Drifting
     late_s: float = 0.0
     said: list[bytes] = field(default_factory=list)
-    script: Callable[[bytes], list[Reply]] | None = None
+    strike: int = 0
+    answered: int = 0
+    flips: Callable[[bytes], bytes] | None = None
     _ticked_ns: int = 0
     _free_ns: int = 0
 
     def feed(self, data: bytes, t_ns: int) -> list[Reply]:
-        """Answer, late if that was asked, or from the script."""
+        """Answer; late, or struck, if that was asked."""
         while self._ticked_ns + TICK_NS <= t_ns:
             self._ticked_ns += TICK_NS
             self.sim.advance(self._ticked_ns)
-        if self.script is not None and data:
-            return self.script(data)
         replies = self.sim.feed(data, t_ns)
+        if data:
+            replies = [(delay_ns, self._struck(reply)) for delay_ns, reply in replies]
         self.said += [reply for _, reply in replies]
         if replies and self.late_s:
             self._free_ns = t_ns + replies[0][0] + round(self.late_s * NS)
             self.late_s = 0.0
         return [(max(delay_ns, self._free_ns - t_ns), reply) for delay_ns, reply in replies]
+
+    def _struck(self, reply: bytes) -> bytes:
+        self.answered += 1
+        if self.flips is not None:
+            self.strike -= 1
+            if self.strike == -1:
+                return self.flips(reply)
+        return reply
 
 
 def cases() -> ModuleType:
@@ -113,7 +142,7 @@ def _at_bench(kind: str, main: Callable[..., Awaitable[object]]) -> object:
     plant = Drifting({**module.THINGS, "heater.full": 80.0})
     row = TwinDevice("unit", kind, "line", settings, case.touches)
     baud = 0 if catalog("drivers")[kind].line == "tcp" else case.baud
-    heard = Heard(load("simulators", kind)(row, plant))
+    heard = Heard(load("simulators", kind)(row, plant), plant)
 
     async def body(loop: VirtualLoop) -> object:
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
@@ -122,9 +151,10 @@ def _at_bench(kind: str, main: Callable[..., Awaitable[object]]) -> object:
         await driver.connect()
 
         async def look() -> tuple[object, ...]:
-            if driver.channels:
-                return tuple(await driver.poll())
-            return tuple((await driver.acquire(clock.now_ns())).counts)
+            values = list(await driver.poll()) if driver.channels else []
+            if hasattr(driver, "acquire"):
+                values += (await driver.acquire(clock.now_ns())).counts
+            return tuple(values)
 
         return await main(look, heard, port, clock)
 
@@ -180,77 +210,78 @@ class Flips:
             self.wrong += 1
 
     @property
+    def total(self) -> int:
+        """How many replies were struck."""
+        return self.refused + self.harmless + self.wrong
+
+    @property
     def share(self) -> float:
         """The share of wrong values accepted."""
-        return self.wrong / max(1, self.refused + self.harmless + self.wrong)
+        return self.wrong / max(1, self.total)
 
 
-def flipped_replies(kind: str, flips: int = FLIPS, seed: int = 1) -> Flips:
-    """Flip one bit in one reply of a reading, so many times, and see what the driver makes of it.
+def flipped_replies(kind: str, flips: int = FLIPS, seed: int = 1, bits: int = 1) -> Flips:
+    """Flip `bits` bits in one reply of a reading, so many times, and see what the driver reads.
 
-    A question asked again, as a driver does after garbled bytes, gets the clean reply.
+    The plant stands still meanwhile and nothing is noisy, so that every other reading than the
+    clean one is wrong. A question asked again, as a driver does after garbled bytes, is answered
+    in order.
+
+    Raises:
+        RuntimeError: readings change by themselves, so that nothing can be judged.
     """
     chance = stream(seed, kind)
 
     async def main(look: Look, heard: Heard, port: Port, clock: VirtualClock) -> Flips:
         found = Flips()
-        for n in range(flips):
-            if n % FRESH_EVERY == 0:
-                heard.script = None
-                await clock.sleep_until(clock.now_ns() + 7 * NS)
-                with contextlib.suppress(DeviceError):  # a watchdog may have an alarm to tell
-                    await look()
-                clean, log = await _recorded(look, heard, clock)
-            strike = chance.randrange(len(log))
-            heard.script = _played(log, strike, chance)
-            try:
-                seen = await look()
-            except DeviceError:
-                found.refused += 1
-            else:
-                found.count(seen, clean)
-            await clock.sleep_until(clock.now_ns() + 5 * NS)
+        heard.plant.moves = False
+        while found.total < flips:
+            heard.plant.level = chance.uniform(0.85, 1.0)
+            clean, replies = await _clean(look, heard, clock)
+            for _ in range(min(FRESH_EVERY, flips - found.total)):
+                heard.strike = chance.randrange(replies)
+                heard.flips = lambda reply: _flipped(reply, chance, bits)
+                try:
+                    found.count(await look(), clean)
+                except DeviceError:
+                    found.refused += 1
+                await clock.sleep_until(clock.now_ns() + 5 * NS)
+            heard.flips = None
+            again, _ = await _clean(look, heard, clock)
+            if again != clean:
+                raise RuntimeError(f"{kind} reads {again[:5]} where it read {clean[:5]}: noise?")
         return found
 
     return _at_bench(kind, main)
 
 
-async def _recorded(
-    look: Look, heard: Heard, clock: VirtualClock
-) -> tuple[tuple[object, ...], Log]:
-    """Look once and write down every question with its replies."""
-    log: Log = []
+async def _clean(look: Look, heard: Heard, clock: VirtualClock) -> tuple[tuple[object, ...], int]:
+    """Read until it is at rest, with nothing flipped; the values and how many replies that took.
 
-    def script(question: bytes) -> list[Reply]:
-        replies = heard.sim.feed(question, clock.now_ns())
-        log.append((question, replies))
-        return replies
-
-    heard.script = script
-    clean = await look()
-    return clean, [row for row in log if row[1]]
-
-
-def _played(log: Log, strike: int, chance: random.Random) -> Callable[[bytes], list[Reply]]:
-    """Answer as recorded, but for one reply with a flipped bit, once."""
-    waiting = list(range(len(log)))
-
-    def script(question: bytes) -> list[Reply]:
-        at = next((n for n in waiting if log[n][0] == question), None)
-        if at is None:
-            return next((replies for asked, replies in log if asked == question), [])
-        waiting.remove(at)
-        replies = log[at][1]
-        return [_flipped(replies[0], chance), *replies[1:]] if at == strike else replies
-
-    return script
+    Raises:
+        RuntimeError: it does not come to rest.
+    """
+    before: object = None
+    alike = 0
+    for _ in range(SETTLES):
+        heard.strike = 0
+        answered = heard.answered
+        seen: tuple[object, ...] = ()
+        with contextlib.suppress(DeviceError):
+            seen = await look()
+        alike = alike + 1 if seen and seen == before else 0
+        if alike == AT_REST:
+            return seen, heard.answered - answered
+        before = seen
+        await clock.sleep_until(clock.now_ns() + 5 * NS)
+    raise RuntimeError(f"the reading does not come to rest: {before!s:.80}")
 
 
-def _flipped(reply: Reply, chance: random.Random) -> Reply:
-    bit = chance.randrange(8 * len(reply[1]))
-    data = bytearray(reply[1])
-    data[bit // 8] ^= 1 << bit % 8
-    return reply[0], bytes(data)
+def _flipped(data: bytes, chance: random.Random, bits: int) -> bytes:
+    flipped = bytearray(data)
+    for bit in chance.sample(range(8 * len(data)), bits):
+        flipped[bit // 8] ^= 1 << bit % 8
+    return bytes(flipped)
 
 
 def main() -> None:
