@@ -91,7 +91,8 @@ KINDS: Final = (
     kind("F13", "device", reboot, "a device that can be switched off", able("power_cycle"),
          "a heater comes back cold or at its own setpoint and a pump with its alarm; a step that "
          "waits for it times out and asks; nothing compares the settings again", "step",
-         argument("away", 3.0, "how long it does not answer", unit="time", high=3600.0)),
+         argument("away", 3.0, "how long it does not answer", unit="time", high=3600.0),
+         yet="a reboot shorter than a missing reading goes unnoticed, settings are not read again"),
     kind("F14", "device", stale_reading, _SET, device,
          "none: a frozen reading looks fresh; a step that waits for a change times out and asks",
          "nobody",
@@ -106,8 +107,8 @@ KINDS: Final = (
          "its step, which asks", "transport",
          argument("count", 3.0, "how many questions, 0 for all", high=1e6)),
     kind("F17", "device", front_panel, "a device with a knob or keys", able("turn"),
-         "none: labctl does not compare settings again while it runs; a step that waits for the "
-         "old one times out and asks", "nobody",
+         "a stirrer that stands, a pump that stops and a gauge in Torr are met by interlocks and "
+         "counters; a heater's new setpoint by nobody", "nobody",
          argument("value", "", "the new setpoint, speed or unit; 0 stops a pump", low=-300.0,
                   high=3000.0),
          yet="settings are not read again during a run (R9 would see a setpoint)"),

@@ -83,11 +83,13 @@ KINDS: Final[tuple[FaultKind, ...]] = (
          + _ASKS, "detector",
          argument("light", 50.0, "times the light", low=1.0, high=1e4)),
     kind("F36", "optics", shutter_stuck, "the board with the lamp's shutter", touching("shutter"),
-         "open: the lamp shines into the PL, and PL is not taken; closed: " + _ASKS, "detector"),
+         _ASKS, "detector"),
     kind("F37", "optics", bubble_in_beam, _LAMP, _SEES,
-         "frames with a jump are refused or smoothed; more of them take longer, never a false "
-         "saturation", "detector", _HEIGHT, argument("share", 0.3, "of the time")),
+         "the baseline is taken all the same; what a row of bubbles does to the decision on "
+         "saturation is not tried with this table", "nobody", _HEIGHT,
+         argument("share", 0.3, "of the time")),
     kind("F37", "optics", turbidity, _LAMP, _SEES,
-         "the baseline under the peak takes it up; where it is too much, " + _ASKS, "detector",
+         "the baseline under the peak takes it up; what a strong haze does to the decision on "
+         "saturation is not tried with this table", "nobody",
          _HEIGHT),
 )  # fmt: skip

@@ -146,6 +146,10 @@ _PROBED: Final = touching(*_PROBES)
 _HEATS: Final = touching(*_OUTPUTS)
 _FLASK: Final = either(touching("heater"), _heats_flask)
 _SECOND: Final = "two_probes trips where there is a second probe"
+_BLIND: Final = (
+    "the flask is heated with full power (past 190 °C in a ramp to 90 °C) until the ramp's step "
+    "times out, heat goes off and a person is asked. On the second probe, two_probes trips"
+)
 _CONTACT: Final = argument("contact", 0.7, "how much of it is still in the liquid")
 _PROBE: Final = "a device with a probe in the flask"
 _HEATER: Final = "a temperature controller"
@@ -154,15 +158,14 @@ KINDS: Final = (
     kind("F18", "thermal", tc_open, _HEATER, _BREAKS,
          "the controller cuts its output; the reading is missing and too_hot trips", "interlock"),
     kind("F18", "thermal", tc_short, "a device with a temperature probe", _READS,
-         f"{_SECOND}; with one probe nobody notices and the flask is heated without end",
-         "interlock",
+         _BLIND, "step",
          yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
     kind("F18", "thermal", tc_reversed, "a device with a temperature probe", _READS,
-         f"{_SECOND}; with one probe nobody notices and the flask is heated without end",
-         "interlock",
+         _BLIND, "step",
          yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
     kind("F19", "thermal", probe_out, _PROBE, _PROBED,
-         f"{_SECOND}; with one probe nobody notices", "interlock",
+         "none where it then reads below 60 °C: the flask is heated past its setpoint. "
+         + f"Above, {_SECOND}", "nobody",
          yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
     kind("F19", "thermal", probe_slip, _PROBE, _PROBED,
          f"{_SECOND} once they differ by 8 K; with one probe nobody notices", "interlock",
@@ -173,8 +176,9 @@ KINDS: Final = (
          _CONTACT, argument("over", 600.0, "how long it takes", unit="time", high=86400.0),
          yet="below 60 °C, and for 3 min after an injection, two_probes sleeps; R8"),
     kind("F20", "thermal", ssr_stuck_on, _HEATER, _HEATS,
-         "too_hot trips at the rig's limit and not before, and its heater off does nothing: only "
-         "the mantle that is lowered and the hardware limiter help", "interlock",
+         "the ramp overshoots until its step times out (211 °C for 90 °C) or the rig's limit is "
+         "met; then heater off does nothing: only the mantle that is lowered and the hardware "
+         "limiter help", "step",
          yet="no rule for heat without output (R5) and none for the recipe's own maximum (R9)"),
     kind("F20", "thermal", heater_open, _HEATER, _HEATS,
          "the ramp does not arrive: its step times out and asks", "step"),

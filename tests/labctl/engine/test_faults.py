@@ -91,7 +91,7 @@ ROWS = [
     Row("port_busy@pumps", "another program holds the port"),
     Row("half_open@gauge@up", "over_p tripped"),
     Row("half_open@bus@up+60s", "too_hot tripped", unsafe=True),
-    Row("reboot(away=1s)@heater@up+20s"),
+    Row("reboot(away=1s)@heater@up+20s", yet=True),
     Row("reboot@heater@up+20s", "too_hot tripped"),
     Row("reboot@pump_2@s+10s", "the pump is alarm"),
     Row("reboot(away=1s)@stirrer@up", "stirring requires"),
