@@ -12,10 +12,14 @@ from typing import cast
 
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
+from labctl.faults import GRAMMAR
 from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
 from labctl.schemas import Schema, definition, device_shapes, json_schema
+from labctl.twin import FaultListing
+from labctl.units import show
+from simulators.faults import LISTINGS
 from simulators.plant.kinetics import parameters
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -167,6 +171,7 @@ def pages() -> dict[str, str]:
         "checks.md": _page(_checks()),
         "states.md": _page(_states()),
         "reaction-parameters.md": _page(_reaction()),
+        "faults.md": _page(_faults()),
     }
 
 
@@ -291,6 +296,45 @@ def _reaction() -> Iterator[str]:
         known = row.basis
         cells = (row.name, known.symbol, row.value, known.unit, known.rests, known.on)
         yield f"| {' | '.join(cells)} |"
+
+
+def _faults() -> Iterator[str]:
+    yield "# Faults\n"
+    yield "What can be made to go wrong in a dry run, and on served simulators. How to:"
+    yield "[rehearse a fault](../how-to/rehearse-a-fault.md). A fault is written\n"
+    yield f"    {GRAMMAR}\n"
+    yield "TARGET is a device, a port or a vessel of the rig (`flask` is the one in use); ANCHOR a"
+    yield "stage or a step id, the run's start without one. Each fault is tried in a short day by"
+    yield "`tests/labctl/engine/test_faults.py`, where plant truth judges what became of it.\n"
+    for family in dict.fromkeys(row.family for row in LISTINGS.values()):
+        yield f"## {family.capitalize()}\n"
+        yield "| | fault | targets | arguments | what happens | noticed by | what labctl does |"
+        yield "| --- | --- | --- | --- | --- | --- | --- |"
+        for row in LISTINGS.values():
+            if row.family == family:
+                told = (row.targets, _arguments(row), row.does, row.noticed_by, _reaction_to(row))
+                yield f"| {row.number} | `{row.name}` | {' | '.join(told)} |"
+        yield ""
+    yield "## Not noticed, or not made safe, yet\n"
+    yield "What labctl does not do about a fault so far; this is the work of the unattended run."
+    yield "Until then a person stays with a hot flask, and the hardware limiter is what counts.\n"
+    for row in LISTINGS.values():
+        if row.yet:
+            yield f"- {row.number} `{row.name}`: {row.yet}."
+
+
+def _arguments(row: FaultListing) -> str:
+    told = []
+    for one in row.arguments:
+        default = one.default
+        if isinstance(default, float):
+            default = show(default, one.dimension) if one.dimension else f"{default:g}"
+        told.append(f"`{one.name}`: {one.means}" + (f" ({default})" if default else ", required"))
+    return "; ".join(told)
+
+
+def _reaction_to(row: FaultListing) -> str:
+    return f"{row.reaction}. **Not enough yet**, see below" if row.yet else row.reaction
 
 
 def _fields(schema: Schema, skip: set[str] | None = None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from labctl.capabilities import Listing
 from labctl.errors import UnknownNameError
-from labctl.twin import TwinSpec, World
+from labctl.twin import FaultListing, TwinSpec, World
 
 Catalog = Mapping[str, Listing]
 
@@ -77,6 +77,14 @@ def serving() -> ModuleType:
     """Return the module that serves simulated instruments on ptys and TCP in real time."""
     (point,) = entry_points(group="labctl.world")
     return importlib.import_module(point.module.partition(".")[0] + ".serve")
+
+
+def fault_table() -> Mapping[str, FaultListing]:
+    """Return the faults that the simulated world knows, by name."""
+    (point,) = entry_points(group="labctl.world")
+    package = importlib.import_module(point.module.partition(".")[0] + ".faults")
+    table: Mapping[str, FaultListing] = package.LISTINGS
+    return table
 
 
 def line_baud(kind: str) -> int:

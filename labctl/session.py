@@ -14,6 +14,7 @@ from types import MappingProxyType
 from labctl.bus import Bus
 from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
+from labctl.engine.befalling import befall, say_what_befell
 from labctl.engine.commands import Command, Commands
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
@@ -25,6 +26,7 @@ from labctl.engine.parts import Parts
 from labctl.engine.run import Run
 from labctl.engine.signals import Signals
 from labctl.errors import ExitCode
+from labctl.faults import placed
 from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
 from labctl.plan import Plan
 from labctl.prepare import Request, prepare, refusal
@@ -35,8 +37,8 @@ from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.opening import OpenRig, WireMaker
 from labctl.rig.twinning import twin_of
 from labctl.transport import Wire
-from labctl.transport.memory import MemoryWire
-from labctl.twin import TwinSpec, World
+from labctl.transport.memory import MemoryWire, PluggedWire
+from labctl.twin import TwinFault, TwinSpec, World
 
 __all__ = [
     "Request",
@@ -79,15 +81,21 @@ def dry_run(
     watch: Watcher | None = None,
     expected: Sequence[Expected] = (),
     member: Mapping[str, Json] = MappingProxyType({}),
+    faults: Sequence[TwinFault] = (),
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
     `speed` is a factor of real time, None for as fast as it goes; `asks` puts
     somebody between the run and the simulated person, whose hands do the work in any case; `watch`
     is given the run before it starts; `expected` are what it is compared with while it runs;
-    `member` says which run of which series it is.
+    `member` says which run of which series it is; `faults` befall the twin and stand in the
+    record.
+
+    Raises:
+        UnknownNameError: a fault, its target or its anchor is not known.
+        UsageError: a fault does nothing to its target.
     """
-    world = build_world(twin_spec(planned, seed))
+    world = build_world(twin_spec(planned, seed, faults))
     inbox = Inbox()
     started_s = wall_s()
     directory = runs / new_run_id(stem_of(planned))
@@ -164,11 +172,15 @@ async def conduct(
         attend(executor, commands)
     if watch is not None:
         watch(run)
+    if world is not None:
+        befall(run, world)
     outcome = "faulted"
     try:
         outcome = await executor.execute()
     finally:
         await rig.close()
+        if world is not None:
+            say_what_befell(run, world)
         if outcome == "faulted":
             record.finish(clock.now_ns(), machine.state.value, outcome)
     product = None if world is None else dict(world.product(clock.now_ns()))
@@ -216,12 +228,25 @@ def stem_of(planned: Plan) -> str:
     return planned.recipe.document.file.rpartition("/")[2].partition(".")[0]
 
 
-def twin_spec(planned: Plan, seed: int) -> TwinSpec:
-    """Return the spec of the twin that a plan's dry run is made against."""
+def twin_spec(planned: Plan, seed: int, faults: Sequence[TwinFault] = ()) -> TwinSpec:
+    """Return the spec of the twin that a plan's dry run is made against.
+
+    Raises:
+        UnknownNameError: the anchor of a fault is no stage and no step of the plan.
+    """
+    stages = list(dict.fromkeys(planned_step.stage for planned_step in planned.steps))
+    steps = [planned_step.step.id for planned_step in planned.steps]
+    befalls = placed(faults, stages, steps, planned.batch.model.vessel)
     reagents = {name: reagent.is_ for name, reagent in planned.recipe.head.reagents.items()}
     loads = planned.scene.loads.values()
     return twin_of(
-        planned.rig, planned.vessel, loads, reagents, seed=seed, path_mm=planned.batch.model.path
+        planned.rig,
+        planned.vessel,
+        loads,
+        reagents,
+        seed=seed,
+        path_mm=planned.batch.model.path,
+        faults=befalls,
     )
 
 
@@ -233,7 +258,10 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
         networked = bool(entry.tcp or entry.visa)
         baud = 0 if networked else entry.baud or max(map(line_baud, kinds), default=0)
         speaks = partial(world.speaks, name)
-        return MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        wire = MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        if not world.faults():
+            return wire
+        return PluggedWire(name, wire, lambda: world.link(name, clock.now_ns()))
 
     return make
 

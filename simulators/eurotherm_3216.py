@@ -154,6 +154,13 @@ class SimEurotherm3216:
         """Switch off and on: settings stay, the working setpoint starts from what is measured."""
         self._due_ns = None
         self._values[199] = _OPERATING
+        self._plant.put(self._heater, 0.0, self._now_ns)
+
+    def turn(self, setpoint_c: float, t_ns: int) -> None:
+        """Turn the selected setpoint at the front; within its limits, as the keys do."""
+        self.advance(t_ns)
+        self._values[self._selected] = min(max(setpoint_c, self._values[112]), self._values[111])
+        self._use_settings()
 
     def _power_up(self, t_ns: int) -> None:
         self._now_ns = self._remote_ns = t_ns

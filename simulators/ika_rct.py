@@ -97,6 +97,11 @@ class SimIkaRct:
         if self._mode != "B":
             self._heating = self._stirring = False
 
+    def turn(self, speed_rpm: float, t_ns: int) -> None:
+        """Turn the knob of the speed."""
+        self.advance(t_ns)
+        self._set_rpm = min(max(speed_rpm, 0.0), _MOST_RPM)
+
     def _obey(self, command: str, t_ns: int) -> str:
         if command in self._reads:
             return self._reads[command]()

@@ -130,6 +130,18 @@ class SimTpg362:
             self._spoken.append(_reply(self._prx(t_ns)))
             self._next_ns += self._interval_ns
 
+    def power_cycle(self, t_ns: int) -> None:
+        """Switch off and on: it talks by itself again; the unit is kept."""
+        self._line.clear()
+        self._spoken.clear()
+        self._data, self._after_enq, self._error = None, False, _NO_ERROR
+        self._interval_ns = _INTERVAL_NS[1]
+        self._next_ns = t_ns + self._interval_ns
+
+    def turn(self, unit: float, _t_ns: int) -> None:
+        """Choose another unit at the front: 0 mbar, 1 Torr, 2 Pa."""
+        self.unit = round(unit) if round(unit) in _UNITS_PER_MBAR else self.unit
+
     def _take(self, byte: int, t_ns: int) -> tuple[int, bytes] | None:
         swallow, self._after_enq = self._after_enq, byte == _ENQ
         if byte == _ENQ:

@@ -13,6 +13,7 @@ from labctl.record.reader import NS
 from labctl.record.rows import DecisionRow, DoseRow, Json, StepRow
 
 CERTAIN = 0.999
+BEFELL = "fault.acted"
 
 
 def closing(run: Run, paint: Painter) -> list[str]:
@@ -26,6 +27,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Exposure", wrapped(e.message for e in run.events if e.code == "exposure")),
         ("Product, the simulated truth", _product(meta.product)),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
+        ("Faults that were injected", wrapped(e.message for e in run.events if e.code == BEFELL)),
         ("Alarms", wrapped(f"{a.severity} {a.id}: {a.message}" for a in run.alarms)),
     ]
     lines = [*_head(run, paint)]

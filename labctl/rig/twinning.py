@@ -23,7 +23,7 @@ from labctl.rig.devices import (
 )
 from labctl.rig.model import LoadedRig, Vessel
 from labctl.rig.settings import settings_of
-from labctl.twin import TwinDevice, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
+from labctl.twin import TwinDevice, TwinFault, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
 
 Roles = Mapping[str, str]
 
@@ -41,7 +41,7 @@ def twin_of(
     *,
     seed: int,
     path_mm: float | None = None,
-    faults: tuple[str, ...] = (),
+    faults: tuple[TwinFault, ...] = (),
 ) -> TwinSpec:
     """Return the spec of a rig's twin, loaded as the batch sheet says; same input, same spec.
 

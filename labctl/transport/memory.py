@@ -8,7 +8,9 @@ import itertools
 from collections.abc import Callable
 
 from labctl.clock import NS, Clock
-from labctl.transport.simulated import Answering
+from labctl.errors import PortLostError
+from labctl.transport.port import Wire
+from labctl.transport.simulated import Answering, Plug
 
 
 class MemoryWire:
@@ -99,6 +101,60 @@ class MemoryWire:
         finally:
             timer.cancel()
             self._waiter = None
+
+
+class PluggedWire:
+    """A wire on a port whose plug may be pulled: what was opened before stays dead afterwards."""
+
+    def __init__(self, name: str, wire: Wire, plug: Callable[[], Plug]) -> None:
+        self._name = name
+        self._wire = wire
+        self._plug = plug
+        self._pulled = 0
+        self.interrupt = wire.interrupt
+        self.close = wire.close
+
+    async def open(self) -> None:
+        """Open the wire.
+
+        Raises:
+            PortLostError: the port is gone, or another program has it.
+        """
+        plug = self._plug()
+        if plug.lost or plug.busy:
+            raise PortLostError(self._name, "to open", "a free port", plug.lost or plug.busy)
+        self._pulled = plug.pulled
+        await self._wire.open()
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            PortLostError: the port is gone, or was since it was opened.
+        """
+        self._check(repr(data))
+        await self._wire.write(data)
+
+    def take(self) -> bytes:
+        """Return and forget what has arrived by now."""
+        return self._wire.take()
+
+    async def receive(self, deadline_ns: int) -> bytes:
+        """Return the next bytes, or none at the deadline or when interrupted.
+
+        Raises:
+            PortLostError: the port is gone, or was since it was opened.
+        """
+        received = await self._wire.receive(deadline_ns)
+        if not received:
+            self._check("for a reply")
+        return received
+
+    def _check(self, asked: str) -> None:
+        plug = self._plug()
+        if plug.lost or plug.pulled != self._pulled:
+            lost = plug.lost or "the adapter came back under another name; it was not opened again"
+            raise PortLostError(self._name, asked, "an open port", lost)
 
 
 def _always() -> bool:
