@@ -16,6 +16,8 @@ from labctl.engine.guarding import Guarding
 from labctl.engine.holding import Holding
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
+from labctl.engine.past import Past
+from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
 from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
 from labctl.plan import PlannedStep
@@ -37,7 +39,10 @@ class RedirectedError(LabctlError):
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
-    def __init__(self, parts: Parts, guarding: Guarding | None = None) -> None:
+    def __init__(
+        self, parts: Parts, guarding: Guarding | None = None, past: Past | None = None
+    ) -> None:
+        self._resumption = None if past is None else Resumption(parts, past)
         self.parts = parts
         self.interrupted = False
         self._guarding = guarding
@@ -60,13 +65,18 @@ class Executor:
         run.machine.fire(Trigger.START)
         try:
             await self._abandonable(run.rig.connect(), "connect")
+            resumed = self._resumption
+            if resumed is not None:
+                await self._abandonable(resumed.still(), "stand still")
             if self._guarding is not None:
                 await self._abandonable(self._guarding.start(self.parts.beat), "guard")
             self.parts.declare()
             self._begin(self.parts.polling())
-            self._bench = await self._abandonable(self.parts.start(self._nested), "start")
+            self._bench = await self._started()
             self._begin(self.parts.watchers(self._bench.anchors))
             run.machine.fire(Trigger.STARTED)
+            if resumed is not None:
+                await self._abandonable(resumed.warm_again(), "warm again")
             await self._stages()
             run.machine.fire(Trigger.FINISH)
             await SafeState(run).reach(COMPLETE)
@@ -82,6 +92,20 @@ class Executor:
             if self._guarding is not None:
                 await self._guarding.end()
         return "complete_with_deviations" if run.deviations else "complete"
+
+    async def _started(self) -> EngineBench:
+        """Get the rig ready; of a run that was cut off, only once a person has agreed."""
+        resumed = self._resumption
+        if resumed is None:
+            return await self._abandonable(self.parts.start(self._nested), "start")
+        await self._abandonable(self.parts.first_readings(), "first readings")
+        await self._abandonable(resumed.inspect(), "inspect")
+        past = resumed.past
+        start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
+        bench = await self._abandonable(start, "start")
+        bench.anchors.update(past.anchors)
+        bench.resumed.update(past.clocks)
+        return bench
 
     def interrupt(self) -> None:
         """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
@@ -131,8 +155,18 @@ class Executor:
         for n, item in enumerate(planned):
             following = planned[n + 1] if n + 1 < len(planned) else None
             self._run.stage = item.stage
+            if not await self._still_to_do(item):
+                continue
             await self._paused()
             await self._with_policy(item, following)
+
+    async def _still_to_do(self, planned: PlannedStep) -> bool:
+        resumed = self._resumption
+        if resumed is None:
+            return True
+        if planned.step.id in resumed.past.over:
+            return False
+        return await self._abandonable(resumed.begins_again(planned), "again?")
 
     async def _paused(self) -> None:
         """Hold between two steps if somebody asked for it."""

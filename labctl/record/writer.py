@@ -76,6 +76,27 @@ class Record:
         record._begin(meta)
         return record
 
+    @classmethod
+    def reopen(cls, directory: Path, *, durable: bool) -> Record:
+        """Go on with the record of a run that was cut off; see decision 0022.
+
+        What SQLite had acknowledged is there; rows of its log that are torn are not.
+
+        Raises:
+            RecordError: there is no such record, it is damaged, or it cannot be written.
+        """
+        path = directory / schema.FILE_NAME
+        if not path.is_file():
+            raise RecordError(f"{directory} holds no run: {schema.FILE_NAME} is missing")
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            _go_on(connection, durable=durable)
+            record = cls(path, connection, durable=durable)
+            record._continue()
+        except (OSError, sqlite3.Error) as error:
+            raise RecordError(f"{path} cannot be gone on with: {error}") from error
+        return record
+
     @property
     def failed(self) -> RecordError | None:
         """Why the record cannot be written any more, or None."""
@@ -84,6 +105,8 @@ class Record:
     def channels(self, channels: Iterable[Channel]) -> None:
         """Declare channels by their full names (`flask.T`), before their first reading."""
         for channel in channels:
+            if channel.name in self._channel_ids:
+                continue
             number = next(self._next["channel"])
             self._channel_ids[channel.name] = number
             unit = CANONICAL[channel.dimension]
@@ -323,6 +346,20 @@ class Record:
             self.artefact(MEMBER, encode(meta.member))
         self.anchor(0, dt.datetime.fromisoformat(meta.started_local))
 
+    def _continue(self) -> None:
+        """Count on from what is there; what ran when the run was cut off runs no more."""
+        run = self._connection
+        self._channel_ids = dict(run.execute("SELECT name, id FROM channel"))
+        self._axes = {bytes(nm): number for nm, number in run.execute("SELECT nm, id FROM axis")}
+        for table in schema.TABLES:
+            (rowid,) = run.execute(f"SELECT MAX(rowid) FROM {table.name}").fetchone()  # noqa: S608
+            self._next[table.name] = count((rowid or 0) + 1)
+        sql = "UPDATE run SET outcome = NULL, end_ns = NULL, digest = NULL"
+        self._sink.put(sql, (), urgent=True)
+        last = "(SELECT MAX(t_ns) FROM event)"
+        sql = f"UPDATE step SET state = 'cancelled', end_ns = {last} WHERE state = 'running'"  # noqa: S608
+        self._sink.put(sql, (), urgent=True)
+
     def _insert(self, table: Table[R], row: R, *, urgent: bool = False) -> None:
         self._sink.put(table.insert, table.cells(row), urgent=urgent)
 
@@ -355,9 +392,21 @@ class Record:
             raise RecordError(f"{self.path} cannot be closed: {error}") from error
 
 
-def _prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
+def _go_on(connection: sqlite3.Connection, *, durable: bool) -> None:
+    """Set how commits reach the disk.
+
+    Raises:
+        sqlite3.DatabaseError: the file is damaged.
+    """
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    (found,) = connection.execute("PRAGMA integrity_check").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(str(found))
+
+
+def _prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
+    _go_on(connection, durable=durable)
     connection.execute("BEGIN")
     for statement in schema.ddl():
         connection.execute(statement)
