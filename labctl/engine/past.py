@@ -39,7 +39,8 @@ class Past:
 
     `over` are top-level steps that need not run again; `interrupted` is the step that ran, or
     empty; `elapsed_s` is the run's own clock, which stands since `stands_ns`; `anchors` and
-    `clocks` are on it. `last` are the last good values by channel.
+    `clocks` are on it. `never_begun` are intents of doses that have no row. `last` are the last good
+    values by channel.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Past:
     anchors: Mapping[str, float]
     clocks: Mapping[str, float]
     doses: Mapping[str, PastDose]
+    never_begun: tuple[int, ...] = ()
     last: Mapping[str, float] = field(default_factory=dict)
     heated: bool = False
     ambient_mbar: float | None = None
@@ -96,6 +98,7 @@ def past_of(run: Run) -> Past:
         anchors,
         clocks,
         _doses(run),
+        _never_begun(run),
         _last(run),
         _heated(run),
         known if isinstance(known, float) else None,
@@ -139,6 +142,14 @@ def _doses(run: Run) -> dict[str, PastDose]:
     return {row.id: _dose(row, intents) for row in run.doses}
 
 
+def _never_begun(run: Run) -> tuple[int, ...]:
+    rows = {row.id for row in run.doses}
+    intents = [i for i in run.intents if i.kind == "dose" and i.state == "starting"]
+    return tuple(
+        i.id for i in intents if isinstance(i.data, Mapping) and i.data.get("id") not in rows
+    )
+
+
 def _dose(row: DoseRow, intents: list[IntentRow]) -> PastDose:
     pushed_ml, open_intent, started, baseline_ml = 0.0, None, False, 0.0
     for intent in intents:
@@ -148,7 +159,7 @@ def _dose(row: DoseRow, intents: list[IntentRow]) -> PastDose:
         if intent.kind == "dose.starting":
             started = True
             baseline_ml = _number(data, "baseline_ml")
-        elif intent.state == "done":
+        elif _is_settled(intent):
             open_intent, started = None, False
             pushed_ml += _number(result, "counted_ml") or _number(result, "delivered_ml")
         else:
@@ -156,6 +167,12 @@ def _dose(row: DoseRow, intents: list[IntentRow]) -> PastDose:
     delivered_ml = row.delivered_ml or 0.0
     unknown = row.state == "unknown"
     return PastDose(row, pushed_ml, delivered_ml, open_intent, started, baseline_ml, unknown)
+
+
+def _is_settled(intent: IntentRow) -> bool:
+    """Say whether what came of an intent is known: counted, never begun, or judged by a person."""
+    judged = isinstance(intent.result, Mapping) and "by" in intent.result
+    return intent.state in {"done", "refused"} or (intent.state == "unknown" and judged)
 
 
 def _number(data: object, name: str) -> float:

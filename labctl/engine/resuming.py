@@ -118,6 +118,9 @@ class Resumption:
         return f"; given so far: {told}, and only what is missing will be given" if told else ""
 
     async def _ledger(self) -> None:
+        now_ns = self._run.clock.now_ns()
+        for intent in self.past.never_begun:
+            self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
         for dose in self.past.doses.values():
             self._parts.doses.take_over(await self._known(dose))
 

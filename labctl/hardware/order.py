@@ -43,6 +43,19 @@ def place(
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
 
 
+def again(directory: Path, operator: str) -> None:
+    """Order that a run which was cut off goes on."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    words |= {"operator": operator, "resume": True}
+    (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def resumes(directory: Path) -> bool:
+    """Say whether the order is to go on with a run that was cut off."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("resume"))
+
+
 def placed(directory: Path) -> Request:
     """Read an order back; it is to be carried out now."""
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
