@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
+from labctl.clock import NS
 from labctl.engine.bench import EngineBench
 from labctl.engine.guarding import Guarding
 from labctl.engine.holding import Holding
@@ -19,13 +20,21 @@ from labctl.engine.parts import Parts
 from labctl.engine.past import Past
 from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
-from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
+from labctl.errors import (
+    AbortedError,
+    DeviceError,
+    LabctlError,
+    RecordError,
+    StepFailedError,
+    TripError,
+)
 from labctl.plan import PlannedStep
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.hold import Hold
 from labctl.rules import Interlock
 
 T = TypeVar("T")
+FULL = "the disk with the run's record is full: make room, then resume"
 
 
 class RedirectedError(LabctlError):
@@ -74,6 +83,8 @@ class Executor:
             self._begin(self.parts.polling())
             self._bench = await self._started()
             self._begin(self.parts.watchers(self._bench.anchors))
+            if not run.simulated:
+                self._begin([("record", self._watch_record())])
             run.machine.fire(Trigger.STARTED)
             if resumed is not None:
                 await self._abandonable(resumed.warm_again(), "warm again")
@@ -81,7 +92,7 @@ class Executor:
             run.machine.fire(Trigger.FINISH)
             await SafeState(run).reach(COMPLETE)
             run.machine.fire(Trigger.FINISHED)
-        except (AbortedError, TripError, StepFailedError, DeviceError) as error:
+        except (AbortedError, TripError, StepFailedError, DeviceError, RecordError) as error:
             await self._secure(str(error))
             return "safe"
         except BaseException as error:
@@ -106,6 +117,17 @@ class Executor:
         bench.anchors.update(past.anchors)
         bench.resumed.update(past.clocks)
         return bench
+
+    async def _watch_record(self) -> None:
+        """Hold the run when its disk is full; end it when nothing can be written any more."""
+        run, held = self._run, False
+        while True:
+            await run.clock.sleep_until(run.clock.now_ns() + NS)
+            if run.record.failed is not None:
+                raise run.record.failed
+            if run.record.full and not held:
+                run.event("record.full", FULL, level="error")
+                held = not self.holding.hold("freeze", "labctl")
 
     def interrupt(self) -> None:
         """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
@@ -313,6 +335,7 @@ class Executor:
 
     async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
         run = self._run
+        run.record.give_up()
         run.machine.fire(Trigger.ABORT, reason)
         run.event("aborting", reason, level="error")
         run.elapsed.thaw()

@@ -39,8 +39,8 @@ class Past:
 
     `over` are top-level steps that need not run again; `interrupted` is the step that ran, or
     empty; `elapsed_s` is the run's own clock, which stands since `stands_ns`; `anchors` and
-    `clocks` are on it. `never_begun` are intents of doses that have no row. `last` are the last good
-    values by channel.
+    `clocks` are on it. `never_begun` are intents of doses that have no row; `last` are the last
+    good values by channel.
     """
 
     run_id: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import sqlite3
 import sys
 from array import array
@@ -30,6 +31,10 @@ from labctl.units import CANONICAL
 BATCH_ROWS = 4000
 """Readings per transaction in virtual time; more is no faster."""
 
+RESERVE = "reserve"
+RESERVE_BYTES = 4 << 20
+"""Room for the end of a run on a full disk: safe state, abort, a minute of readings."""
+
 _QUALITIES = (0, 1, 2)
 _NOTHING: Mapping[str, Scalar] = {}
 
@@ -44,7 +49,9 @@ class Record:
     def __init__(self, path: Path, connection: sqlite3.Connection, *, durable: bool) -> None:
         self.path = path
         self._connection = connection
-        self._sink = Sink(connection, threaded=durable)
+        reserve = _reserved(path.parent) if durable else None
+        self._sink = Sink(connection, threaded=durable, reserve=reserve)
+        self._reserve = reserve
         self._readings = self._sink.readings
         self._batch = sys.maxsize if durable else BATCH_ROWS
         self._channel_ids: dict[str, int] = {}
@@ -101,6 +108,16 @@ class Record:
     def failed(self) -> RecordError | None:
         """Why the record cannot be written any more, or None."""
         return self._sink.failed
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is full; what little is written yet goes where room was kept."""
+        return self._sink.full
+
+    def give_up(self) -> None:
+        """Write nothing more and complain no more, if the record has failed."""
+        if self._sink.failed is not None:
+            self._sink.give_up()
 
     def channels(self, channels: Iterable[Channel]) -> None:
         """Declare channels by their full names (`flask.T`), before their first reading."""
@@ -333,6 +350,8 @@ class Record:
             self._seal()
         finally:
             self._connection.close()
+            if self._reserve is not None:
+                self._reserve.unlink(missing_ok=True)
 
     def _begin(self, meta: RunMeta) -> None:
         self._insert(schema.RUN, meta.row())
@@ -390,6 +409,22 @@ class Record:
                 self._connection.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error as error:
             raise RecordError(f"{self.path} cannot be closed: {error}") from error
+
+
+def _reserved(directory: Path) -> Path:
+    """Keep room on the disk for the end of a run, in a file that is given up when it is full.
+
+    Raises:
+        RecordError: there is not even that much room.
+    """
+    reserve = directory / RESERVE
+    try:
+        with reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    except OSError as error:
+        reserve.unlink(missing_ok=True)
+        raise RecordError(f"{directory} has no room for a run: {error.strerror}") from error
+    return reserve
 
 
 def _go_on(connection: sqlite3.Connection, *, durable: bool) -> None:

@@ -37,9 +37,9 @@ accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2
 """
 
 
-@pytest.mark.parametrize("after_s", [1.0, 4.0])
-def test_a_run_killed_in_its_ramp_loses_its_heat_and_goes_on_to_its_end(rig, started, after_s):
-    run = started("27 C")
+@pytest.mark.parametrize(("to", "after_s"), [("27 C", 1.0), ("34 C", 3.0)])
+def test_a_run_killed_in_its_ramp_loses_its_heat_and_goes_on(rig, started, to, after_s):
+    run = started(to)
     run.until("work.3")
     pause_s(after_s)
     assert run.kill() <= 5.0
@@ -71,7 +71,7 @@ def test_a_run_killed_in_its_dose_gives_what_is_missing_and_no_more(rig, started
                    if i.kind == "dose" and i.data["id"] == "s" and i.result]  # fmt: skip
         (row,) = [dose for dose in record.doses if dose.id == "s"]
     assert row.state == "done"
-    assert sum(counted) <= 0.3 / 0.9
+    assert sum(counted) <= 0.3 * 1.02
     assert row.delivered_ml == pytest.approx(0.3, abs=0.01)
 
 
