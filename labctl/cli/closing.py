@@ -8,8 +8,8 @@ from pathlib import Path
 
 from labctl.cli.board import Painter
 from labctl.cli.text import rounded, table, wrapped
-from labctl.control.server import alive as is_alive
 from labctl.record import Run
+from labctl.record.held import is_held
 from labctl.record.reader import NS
 from labctl.record.rows import DecisionRow, DoseRow, Json, StepRow
 
@@ -91,7 +91,7 @@ def _outcome(run: Run) -> tuple[str, str]:
 def unfinished(run: Run) -> str:
     """Say how a run stands that has not ended: going on, or cut off and where."""
     meta = run.meta
-    if is_alive(run.directory):
+    if is_held(run.directory):
         return f"Not finished: {meta.state}"
     step = run.steps[-1].id if run.steps else "no step"
     hint = "" if meta.simulated else f"; `labctl resume {run.directory.name}` looks, then asks"

@@ -11,9 +11,9 @@ from pathlib import Path
 from labctl.cli.closing import closing, next_steps
 from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.text import Paint, clipped, columns, table
-from labctl.control.server import alive as is_alive
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.record import all_runs, find_run, open_run, summary
+from labctl.record.held import is_held
 from labctl.record.rows import Json, RunRow
 
 
@@ -108,7 +108,7 @@ def _meta(path: Path) -> tuple[RunRow | None, Mapping[str, Json]]:
 
 def _stands(path: Path, meta: RunRow) -> str:
     """Say the state of a run that has not ended; one whose process is gone was cut off."""
-    return meta.state if is_alive(path) else "cut off"
+    return meta.state if is_held(path) else "cut off"
 
 
 def _of(member: Mapping[str, Json]) -> str:

@@ -9,12 +9,12 @@ from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.running import silently
 from labctl.cli.watching import add_operator, follow
 from labctl.control.server import FILE_NAME
-from labctl.control.server import alive as is_alive
 from labctl.errors import ExitCode, UsageError
 from labctl.hardware.launch import await_guard, launch
 from labctl.hardware.order import FILE_NAME as ORDER
 from labctl.hardware.order import again
 from labctl.record import find_run, open_run
+from labctl.record.held import is_held
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def run(command: str, arguments: list[str]) -> int:
         raise UsageError(f"{directory.name} is a dry run; begin it again")
     if meta.outcome and meta.outcome != "faulted":
         raise UsageError(f"{directory.name} has ended ({meta.outcome}); nothing is left to resume")
-    if is_alive(directory):
+    if is_held(directory):
         raise UsageError(f"{directory.name} is going on; `labctl watch` follows it")
     (directory / FILE_NAME).unlink(missing_ok=True)
     quiet = asked.format == "json"

@@ -7,14 +7,13 @@ nobody but its owner may read: whoever can read the run's files may command it, 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hmac
 import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from labctl.errors import UsageError
 
@@ -27,21 +26,6 @@ Json = Mapping[str, object]
 Handle = Callable[[Json], Json]
 
 
-def alive(directory: Path) -> bool:
-    """Say whether the process that conducts a run lives; a process number that is reused is not it.
-
-    While it lives it holds the lock of its `control.json`, which the kernel drops with it.
-    """
-    try:
-        with (directory / FILE_NAME).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 class Control:
     """Listens for one run; `handle` answers a command, `snapshot` says how things stand."""
 
@@ -51,7 +35,6 @@ class Control:
         self._snapshot = snapshot
         self._token = secrets.token_urlsafe(24)
         self._server: asyncio.Server | None = None
-        self._lock: TextIO | None = None
         self._watchers: set[asyncio.Queue[Json]] = set()
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -61,10 +44,8 @@ class Control:
         port = self._server.sockets[0].getsockname()[1]
         words = json.dumps({"port": port, "token": self._token, "pid": os.getpid()})
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._lock = os.fdopen(descriptor, "w", encoding="utf-8")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._lock.write(words)
-        self._lock.flush()
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(words)
 
     def tell(self, message: Json) -> None:
         """Pass something on to all watchers; one that does not read is sent away."""
@@ -81,8 +62,6 @@ class Control:
     async def close(self) -> None:
         """Say farewell to the watchers, stop listening, take the file away."""
         self._file.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
         if self._server is None:
             return
         self._server.close()

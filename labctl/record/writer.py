@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import sqlite3
 import sys
+import weakref
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
@@ -22,6 +23,7 @@ from labctl.readings import Channel, Event, Reading, Scalar, Spectrum
 from labctl.record import rows, schema
 from labctl.record.blobs import AXIS_CODE, pack_counts, pack_values
 from labctl.record.digest import digest_of
+from labctl.record.held import hold
 from labctl.record.meta import MEMBER, USED, RunMeta, sha256
 from labctl.record.rows import Json
 from labctl.record.schema import R, Table, encode
@@ -49,6 +51,7 @@ class Record:
     def __init__(self, path: Path, connection: sqlite3.Connection, *, durable: bool) -> None:
         self.path = path
         self._connection = connection
+        self._held = weakref.finalize(self, os.close, hold(path.parent))
         reserve = _reserved(path.parent) if durable else None
         self._sink = Sink(connection, threaded=durable, reserve=reserve)
         self._reserve = reserve
@@ -350,6 +353,7 @@ class Record:
             self._seal()
         finally:
             self._connection.close()
+            self._held()
             if self._reserve is not None:
                 self._reserve.unlink(missing_ok=True)
 

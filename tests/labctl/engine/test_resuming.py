@@ -124,7 +124,11 @@ def lived(folder, cuts, *, steps=STEPS, between=None, gap_s=7, choose=FINDS):
             seen.lives.append(process.rows)
             seen.asked.append(person.asked)
             # What a dead process leaves: the file as it was committed, its log beside it.
-            record.close() if process.alive else record._connection.close()
+            if process.alive:
+                record.close()
+            else:
+                record._connection.close()
+                record._held()
 
     async def main(loop):
         clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
@@ -263,6 +267,7 @@ def test_the_record_opens_whole_whatever_byte_its_log_is_cut_at(tmp_path):
         (place / "run.sqlite-wal").write_bytes(log[:size])
         again = Record.reopen(place, durable=False)
         again._connection.close()
+        again._held()
         with open_run(place) as run:
             known = {step.id for step in run.steps}
         assert {f"s{n}" for n, whole in sizes.items() if whole <= size} <= known, size
