@@ -132,7 +132,7 @@ class Going:
         said = subprocess.run(command, capture_output=True, text=True, check=False)
         assert said.returncode == 0, said.stdout + said.stderr
 
-    def finish(self, within_s: float = 90.0) -> str:
+    def finish(self, within_s: float = 150.0) -> str:
         """Answer what is asked until the end; return the outcome."""
         end = wall_s() + within_s
         while (self.directory / FILE_NAME).exists() and wall_s() < end:
