@@ -280,6 +280,10 @@ class Bench(Protocol):
         """Return what people have added to the present wait, in s."""
         ...
 
+    def resumed_s(self) -> float | None:
+        """Return when the running step's own clock began before the run was cut off, if it did."""
+        ...
+
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""
         ...

@@ -23,6 +23,7 @@ from labctl.engine.guarding import Guarding
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
+from labctl.engine.past import Past
 from labctl.engine.run import Run
 from labctl.engine.signals import Signals
 from labctl.errors import ExitCode
@@ -141,12 +142,13 @@ async def conduct(
     started_s: float = 0.0,
     guarding: Guarding | None = None,
     attend: Attend | None = None,
+    past: Past | None = None,
 ) -> tuple[str, str, bool]:
     """Conduct a run on an opened rig, in virtual or real time.
 
     `watch` is given the run before it starts, `attend` who executes it; `guarding` permits heat on
-    hardware. Returns the outcome, the cause of an early end, and whether the operator interrupted
-    it.
+    hardware; `past` is what a run that was cut off had come to. Returns the outcome, the cause of
+    an early end, and whether the operator interrupted it.
     """
     bus = Bus()
     machine = RunMachine(lambda state, _: record.state(state.value))
@@ -165,7 +167,7 @@ async def conduct(
         Heat(rig.heater, None if guarding is None else guarding.permit),
         expected,
     )
-    executor = Executor(Parts(run), guarding)
+    executor = Executor(Parts(run), guarding, past)
     commands = Commands(executor)
     inbox.receiver(lambda message: _received(executor, commands, message))
     if attend is not None:

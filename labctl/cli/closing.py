@@ -9,6 +9,7 @@ from pathlib import Path
 from labctl.cli.board import Painter
 from labctl.cli.text import rounded, table, wrapped
 from labctl.record import Run
+from labctl.record.held import is_held
 from labctl.record.reader import NS
 from labctl.record.rows import DecisionRow, DoseRow, Json, StepRow
 
@@ -86,7 +87,17 @@ def _outcome(run: Run) -> tuple[str, str]:
         "safe": (f"Ended in the safe state{because}", "red"),
         "faulted": (f"A fault in labctl ended it{because}", "red"),
     }
-    return words.get(meta.outcome or "", (f"Not finished: {meta.state}", "yellow"))
+    return words.get(meta.outcome or "", (unfinished(run), "yellow"))
+
+
+def unfinished(run: Run) -> str:
+    """Say how a run stands that has not ended: going on, or cut off and where."""
+    meta = run.meta
+    if is_held(run.directory):
+        return f"Not finished: {meta.state}"
+    step = run.steps[-1].id if run.steps else "no step"
+    hint = "" if meta.simulated else f"; `labctl resume {run.directory.name}` looks, then asks"
+    return f"Cut off in {step}: its process is gone{hint}"
 
 
 def _stages(steps: Sequence[StepRow], begins: dt.datetime) -> list[str]:

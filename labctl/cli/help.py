@@ -9,6 +9,7 @@ COMMANDS: dict[str, Row] = {
     "plan": ("planning", "RECIPE", "timeline, what to prepare, and when a person is needed"),
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
     "run": ("running", "RECIPE", "on real instruments, guarded, detached from this terminal"),
+    "resume": ("resuming", "RUN", "go on with a run that was cut off; looks and asks first"),
     "watch": ("watching", "RUN", "follow the live run and answer its questions"),
     "ctl": ("commanding", "VERB", "one command to the live run: freeze, park, resume, abort, …"),
     "show": ("history", "RUN", "how a run went: a run id, its beginning, or `last`"),

@@ -19,6 +19,7 @@ from labctl.hardware.launch import launch
 from labctl.hardware.order import place
 from labctl.prepare import prepare_one
 from labctl.record import open_run, summary
+from labctl.rig.claim import Claim
 
 AGREE = "yes"
 
@@ -53,6 +54,8 @@ def run(command: str, arguments: list[str]) -> int:
     if not asked.yes:
         _agreed(planned.recipe.head.name, planned.rig.model.name, asked.operator)
     directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
+    with Claim(planned.rig, directory.name):
+        pass  # nobody else has the rig; the run's own process claims it again
     place(directory, request, asked.rig, asked.batch, planned.recipe.files)
     launch(directory)
     if asked.detach:
@@ -60,7 +63,7 @@ def run(command: str, arguments: list[str]) -> int:
               else f"launched {directory.name}; `labctl watch` follows it")  # fmt: skip
         return ExitCode.COMPLETE
     if quiet:
-        return _silently(directory)
+        return silently(directory)
     return follow(directory, asked.operator)
 
 
@@ -76,7 +79,7 @@ def _agreed(recipe: str, rig: str, operator: str) -> None:
         raise UsageError("nobody agreed; nothing was touched")
 
 
-def _silently(directory: Path) -> int:
+def silently(directory: Path) -> int:
     """Wait for the end, then print the one JSON object."""
     if (directory / FILE_NAME).exists():
         with Client(directory) as client:

@@ -11,19 +11,30 @@ from collections.abc import Coroutine
 from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
+from labctl.clock import NS
 from labctl.engine.bench import EngineBench
 from labctl.engine.guarding import Guarding
 from labctl.engine.holding import Holding
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
+from labctl.engine.past import Past
+from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
-from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
+from labctl.errors import (
+    AbortedError,
+    DeviceError,
+    LabctlError,
+    RecordError,
+    StepFailedError,
+    TripError,
+)
 from labctl.plan import PlannedStep
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.hold import Hold
 from labctl.rules import Interlock
 
 T = TypeVar("T")
+FULL = "the disk with the run's record is full: make room, then resume"
 
 
 class RedirectedError(LabctlError):
@@ -37,7 +48,10 @@ class RedirectedError(LabctlError):
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
-    def __init__(self, parts: Parts, guarding: Guarding | None = None) -> None:
+    def __init__(
+        self, parts: Parts, guarding: Guarding | None = None, past: Past | None = None
+    ) -> None:
+        self._resumption = None if past is None else Resumption(parts, past)
         self.parts = parts
         self.interrupted = False
         self._guarding = guarding
@@ -60,18 +74,25 @@ class Executor:
         run.machine.fire(Trigger.START)
         try:
             await self._abandonable(run.rig.connect(), "connect")
+            resumed = self._resumption
+            if resumed is not None:
+                await self._abandonable(resumed.still(), "stand still")
             if self._guarding is not None:
                 await self._abandonable(self._guarding.start(self.parts.beat), "guard")
             self.parts.declare()
             self._begin(self.parts.polling())
-            self._bench = await self._abandonable(self.parts.start(self._nested), "start")
+            self._bench = await self._started()
             self._begin(self.parts.watchers(self._bench.anchors))
+            if not run.simulated:
+                self._begin([("record", self._watch_record())])
             run.machine.fire(Trigger.STARTED)
+            if resumed is not None:
+                await self._abandonable(resumed.warm_again(), "warm again")
             await self._stages()
             run.machine.fire(Trigger.FINISH)
             await SafeState(run).reach(COMPLETE)
             run.machine.fire(Trigger.FINISHED)
-        except (AbortedError, TripError, StepFailedError, DeviceError) as error:
+        except (AbortedError, TripError, StepFailedError, DeviceError, RecordError) as error:
             await self._secure(str(error))
             return "safe"
         except BaseException as error:
@@ -82,6 +103,31 @@ class Executor:
             if self._guarding is not None:
                 await self._guarding.end()
         return "complete_with_deviations" if run.deviations else "complete"
+
+    async def _started(self) -> EngineBench:
+        """Get the rig ready; of a run that was cut off, only once a person has agreed."""
+        resumed = self._resumption
+        if resumed is None:
+            return await self._abandonable(self.parts.start(self._nested), "start")
+        await self._abandonable(self.parts.first_readings(), "first readings")
+        await self._abandonable(resumed.inspect(), "inspect")
+        past = resumed.past
+        start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
+        bench = await self._abandonable(start, "start")
+        bench.anchors.update(past.anchors)
+        bench.resumed.update(past.clocks)
+        return bench
+
+    async def _watch_record(self) -> None:
+        """Hold the run when its disk is full; end it when nothing can be written any more."""
+        run, held = self._run, False
+        while True:
+            await run.clock.sleep_until(run.clock.now_ns() + NS)
+            if run.record.failed is not None:
+                raise run.record.failed
+            if run.record.full and not held:
+                run.event("record.full", FULL, level="error")
+                held = not self.holding.hold("freeze", "labctl")
 
     def interrupt(self) -> None:
         """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
@@ -131,8 +177,18 @@ class Executor:
         for n, item in enumerate(planned):
             following = planned[n + 1] if n + 1 < len(planned) else None
             self._run.stage = item.stage
+            if not await self._still_to_do(item):
+                continue
             await self._paused()
             await self._with_policy(item, following)
+
+    async def _still_to_do(self, planned: PlannedStep) -> bool:
+        resumed = self._resumption
+        if resumed is None:
+            return True
+        if planned.step.id in resumed.past.over:
+            return False
+        return await self._abandonable(resumed.begins_again(planned), "again?")
 
     async def _paused(self) -> None:
         """Hold between two steps if somebody asked for it."""
@@ -279,6 +335,7 @@ class Executor:
 
     async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
         run = self._run
+        run.record.give_up()
         run.machine.fire(Trigger.ABORT, reason)
         run.event("aborting", reason, level="error")
         run.elapsed.thaw()

@@ -90,6 +90,7 @@ class Holding:
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
         run = self._run
         run.elapsed.freeze()
+        run.event("frozen", reason, {"from_ns": run.clock.now_ns()})
         self._how, self._gas_changed = how, False
         self._before_c = run.signals.value("flask.T")
         await run.heat.freeze()
@@ -155,7 +156,10 @@ class Holding:
             run.event("resume.retries", f"{run.step_id} begins again: parking changed its gas")
         if run.machine.state is not State.RESUMING:
             return
+        since_ns = run.elapsed.frozen_since_ns
         run.elapsed.thaw()
+        if since_ns is not None:
+            run.event("thawed", f"{choice} after a hold", {"from_ns": since_ns})
         run.machine.fire(Trigger.RESUMED)
         if choice != "resume":
             self.restarts(choice)

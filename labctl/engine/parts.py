@@ -63,11 +63,23 @@ class Parts:
         """Return the polling of all instruments."""
         return [("polling", self.poller.run())]
 
-    async def start(self, run_step: RunStep) -> EngineBench:
-        """Wait for the first readings, read ambient, warm what must be warm, start watching."""
+    async def first_readings(self) -> None:
+        """Return when the flask has been read, or has had the time for it."""
+        end_ns = self.run.clock.now_ns() + round(FIRST_READING_S * NS)
+        while not self._all_read() and self.run.clock.now_ns() < end_ns:
+            await self.run.clock.sleep_until(self.run.clock.now_ns() + NS)
+
+    async def start(self, run_step: RunStep, ambient_mbar: float | None = None) -> EngineBench:
+        """Wait for the first readings, read ambient, warm what must be warm, start watching.
+
+        `ambient_mbar` is known where the flask may be shut by now.
+        """
         run = self.run
-        await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
-        await self._read_ambient()
+        if ambient_mbar is None:
+            await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
+            await self._read_ambient()
+        else:
+            run.ambient_mbar = ambient_mbar
         bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
         await self._prepare(bench)
         return bench

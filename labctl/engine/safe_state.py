@@ -43,6 +43,9 @@ COMPLETE: tuple[Action, ...] = tuple(
     action for action in ABORT if action.key not in {"mantle", "inert"}
 )
 
+STILL: tuple[Action, ...] = tuple(action for action in ABORT if action.key in {"heater", "pumps"})
+"""What is said to a rig before it is looked at."""
+
 
 class SafeState:
     """Runs a sequence on a rig; running it twice is harmless."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from labctl.clock import local_now
+from labctl.errors import UsageError
 from labctl.prepare import Request
 
 FILE_NAME: Final = "order.json"
@@ -27,8 +28,15 @@ def place(
     """Write an order into a run's directory, which is made.
 
     `used` are the texts of the files that the recipe uses, by their names relative to it.
+
+    Raises:
+        UsageError: the directory cannot be made.
     """
-    directory.mkdir(parents=True)
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        why = f"{directory} cannot be made: {error.strerror}; nothing was touched"
+        raise UsageError(why) from None
     for name, text in used.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
@@ -41,6 +49,19 @@ def place(
         "sample": request.sample,
     }
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def again(directory: Path, operator: str) -> None:
+    """Order that a run which was cut off goes on."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    words |= {"operator": operator, "resume": True}
+    (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def resumes(directory: Path) -> bool:
+    """Say whether the order is to go on with a run that was cut off."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("resume"))
 
 
 def placed(directory: Path) -> Request:
