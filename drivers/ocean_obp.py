@@ -262,6 +262,8 @@ class OceanObp:
         if not obp.is_whole(raw):
             raise GarbledError(self.name, asked, "a message whose MD5 fits", repr(raw[-20:]))
         if frame[8:12] != raw[8:12] or reply.regarding not in {0, number}:
+            # Its own reply is still to come, and on a slow line takes seconds: it is let go by.
+            await self._port.pause(timeout_s)
             raise GarbledError(self.name, asked, "its own reply", f"one to {reply.kind:#010x}")
         return reply
 
