@@ -147,8 +147,8 @@ _HEATS: Final = touching(*_OUTPUTS)
 _FLASK: Final = either(touching("heater"), _heats_flask)
 _SECOND: Final = "two_probes trips where there is a second probe"
 _BLIND: Final = (
-    "the flask is heated with full power (past 190 °C in a ramp to 90 °C) until the ramp's step "
-    "times out, heat goes off and a person is asked. On the second probe, two_probes trips"
+    "two_probes trips as soon as either reads 60 °C; with one probe the flask is heated with full "
+    "power (past 190 °C in a ramp to 90 °C) until the ramp's step times out"
 )
 _CONTACT: Final = argument("contact", 0.7, "how much of it is still in the liquid")
 _PROBE: Final = "a device with a probe in the flask"
@@ -158,15 +158,15 @@ KINDS: Final = (
     kind("F18", "thermal", tc_open, _HEATER, _BREAKS,
          "the controller cuts its output; the reading is missing and too_hot trips", "interlock"),
     kind("F18", "thermal", tc_short, "a device with a temperature probe", _READS,
-         _BLIND, "step",
-         yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
+         _BLIND, "interlock",
+         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
     kind("F18", "thermal", tc_reversed, "a device with a temperature probe", _READS,
-         _BLIND, "step",
-         yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
+         _BLIND, "interlock",
+         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
     kind("F19", "thermal", probe_out, _PROBE, _PROBED,
-         "none where it then reads below 60 °C: the flask is heated past its setpoint. "
-         + f"Above, {_SECOND}", "nobody",
-         yet="two_probes asks the failed probe whether it is hot, and sleeps below 60 °C; R2, R8"),
+         f"{_SECOND} as soon as either reads 60 °C; with one the flask is heated past its setpoint",
+         "interlock",
+         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
     kind("F19", "thermal", probe_slip, _PROBE, _PROBED,
          f"{_SECOND} once they differ by 8 K; with one probe nobody notices", "interlock",
          _CONTACT,
@@ -176,10 +176,10 @@ KINDS: Final = (
          _CONTACT, argument("over", 600.0, "how long it takes", unit="time", high=86400.0),
          yet="below 60 °C, and for 3 min after an injection, two_probes sleeps; R8"),
     kind("F20", "thermal", ssr_stuck_on, _HEATER, _HEATS,
-         "the ramp overshoots until its step times out (211 °C for 90 °C) or the rig's limit is "
-         "met; then heater off does nothing: only the mantle that is lowered and the hardware "
-         "limiter help", "step",
-         yet="no rule for heat without output (R5) and none for the recipe's own maximum (R9)"),
+         "the ramp overshoots until recipe_max trips, 8 K above the recipe's highest temperature; "
+         "then heater off does nothing: the mantle is lowered, and on hardware the guard's "
+         "contactor and the limiter cut it", "interlock",
+         yet="no rule for heat without output (R5); a dry run has no contactor"),
     kind("F20", "thermal", heater_open, _HEATER, _HEATS,
          "the ramp does not arrive: its step times out and asks", "step"),
     kind("F21", "thermal", mantle_unplugged, "the vessel, or its heater", _FLASK,
