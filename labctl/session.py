@@ -19,7 +19,7 @@ from labctl.engine.commands import Command, Commands
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
-from labctl.engine.guarding import Guarding
+from labctl.engine.guarding import Guards, TwinGuard
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
@@ -140,7 +140,7 @@ async def conduct(
     expected: Sequence[Expected] = (),
     world: World | None = None,
     started_s: float = 0.0,
-    guarding: Guarding | None = None,
+    guarding: Guards | None = None,
     attend: Attend | None = None,
     past: Past | None = None,
 ) -> tuple[str, str, bool]:
@@ -150,6 +150,7 @@ async def conduct(
     hardware; `past` is what a run that was cut off had come to. Returns the outcome, the cause of
     an early end, and whether the operator interrupted it.
     """
+    guards = guarding or _twin_guard(planned, world, clock)
     bus = Bus()
     machine = RunMachine(lambda state, _: record.state(state.value))
     elapsed = Elapsed(clock)
@@ -164,10 +165,10 @@ async def conduct(
         elapsed,
         world is not None,
         planned.scene.ambient_mbar,
-        Heat(rig.heater, None if guarding is None else guarding.permit),
+        Heat(rig.heater, None if guards is None else guards.permit),
         expected,
     )
-    executor = Executor(Parts(run), guarding, past)
+    executor = Executor(Parts(run), guards, past)
     commands = Commands(executor)
     inbox.receiver(lambda message: _received(executor, commands, message))
     if attend is not None:
@@ -318,6 +319,12 @@ def exit_code(outcome: str, *, interrupted: bool) -> ExitCode:
         return ExitCode.INTERRUPTED
     codes = {"complete": ExitCode.COMPLETE, "complete_with_deviations": ExitCode.DEVIATIONS}
     return codes.get(outcome, ExitCode.SAFE)
+
+
+def _twin_guard(planned: Plan, world: World | None, clock: Clock) -> Guards | None:
+    if world is None or planned.rig.model.guard is None:
+        return None
+    return TwinGuard(lambda closed: world.contactor(clock.now_ns(), closed=closed))
 
 
 def _received(executor: Executor, commands: Commands, message: object) -> None:

@@ -244,6 +244,10 @@ class World(Protocol):
         """Say whether a port can be used at `t_ns`; it can but for a fault."""
         ...
 
+    def contactor(self, t_ns: int, *, closed: bool) -> None:
+        """Close or open the heater's contactor, as a guard does."""
+        ...
+
     def began(self, anchor: str, t_ns: int) -> None:
         """Hear that a stage or a step of the recipe begins; faults may wait for it."""
         ...

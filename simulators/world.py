@@ -133,6 +133,10 @@ class RigWorld:
         cable = self._bench.cables[port]
         return Link(cable.lost, cable.busy, cable.pulled)
 
+    def contactor(self, t_ns: int, *, closed: bool) -> None:
+        """Close or open the heater's contactor, as a guard does."""
+        self.put("contactor", float(closed), t_ns)
+
     def began(self, anchor: str, t_ns: int) -> None:
         """Hear that a stage or a step of the recipe begins."""
         if self._faults is not None:

@@ -169,7 +169,11 @@ class Doses:
             await self._people.hand(needle, f"tip.{load.pump}", 1.0)
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
         run.record.dose(given.row)
-        await pump.reset_counter()
+        try:
+            await pump.reset_counter()
+        except DeviceError as error:
+            run.record.settle(intent, run.clock.now_ns(), "refused", {"why": str(error)})
+            raise
         starting: dict[str, str | float] = {"id": request.id, "baseline_ml": 0.0}
         await run.record.intent(run.clock.now_ns(), "dose.starting", starting)
         run.record.dose(replace(given.row, state="running"))

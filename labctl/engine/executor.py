@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 from labctl.bench import Bench, Question
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench
-from labctl.engine.guarding import Guarding
+from labctl.engine.guarding import Guards
 from labctl.engine.holding import Holding
 from labctl.engine.machine import Trigger
 from labctl.engine.parts import Parts
@@ -49,7 +49,7 @@ class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
     def __init__(
-        self, parts: Parts, guarding: Guarding | None = None, past: Past | None = None
+        self, parts: Parts, guarding: Guards | None = None, past: Past | None = None
     ) -> None:
         self._resumption = None if past is None else Resumption(parts, past)
         self.parts = parts
@@ -160,6 +160,8 @@ class Executor:
     def _finish_with(self, error: LabctlError) -> None:
         if self._end is None:
             self._end = error
+            if self._guarding is not None:
+                self._guarding.cut()
             # The step may be long in letting go; heat is not kept waiting for it.
             cut = asyncio.create_task(self._cut_heat(), name="cut heat")
             self._background.append(cut)
@@ -335,6 +337,8 @@ class Executor:
 
     async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
         run = self._run
+        if self._guarding is not None:
+            self._guarding.cut()
         run.record.give_up()
         run.machine.fire(Trigger.ABORT, reason)
         run.event("aborting", reason, level="error")

@@ -177,9 +177,8 @@ KINDS: Final = (
          yet="below 60 °C, and for 3 min after an injection, two_probes sleeps; R8"),
     kind("F20", "thermal", ssr_stuck_on, _HEATER, _HEATS,
          "the ramp overshoots until recipe_max trips, 8 K above the recipe's highest temperature; "
-         "then heater off does nothing: the mantle is lowered, and on hardware the guard's "
-         "contactor and the limiter cut it", "interlock",
-         yet="no rule for heat without output (R5); a dry run has no contactor"),
+         "then heater off does nothing: the guard's contactor cuts it", "interlock",
+         yet="no rule for heat without output (R5)"),
     kind("F20", "thermal", heater_open, _HEATER, _HEATS,
          "the ramp does not arrive: its step times out and asks", "step"),
     kind("F21", "thermal", mantle_unplugged, "the vessel, or its heater", _FLASK,

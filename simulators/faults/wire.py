@@ -254,18 +254,18 @@ KINDS: Final = (
          argument("bytes", 12.0, "how much", low=1.0, high=4096.0), whole=True),
     _row("F8", baud_mismatch, "nothing answers; at the start the run ends before it began, later "
          "its readings are missing", "transport", whole=True,
-         yet="the heater cannot be told to go off: the guard has its own contactor"),
+         yet="the heater cannot be told to go off; only the guard's contactor cuts it"),
     _row("F9", crc_storm, _READ_AGAIN + "; readings that stay away too long trip their interlock",
          "driver", COUNT, argument("share", 0.5, "what share of the replies"),
          yet="commands of the safe state may fail for good: they are tried once"),
     _row("F10", usb_unplug, "the port is lost and not opened again in this run; readings go "
          "missing, their interlock trips. A heater on that port keeps its setpoint: only the "
          "hardware limiter is left", "transport", whole=True,
-         yet="the port is not opened again, and the heater cannot be told: the guard"),
+         yet="the port is not opened again; only the guard's contactor cuts the heater"),
     _row("F11", port_busy, "the run ends before it began: exit 3 and the port's name", "transport",
          whole=True),
     _row("F12", half_open, "every question times out; readings go missing, their interlock trips. "
          "A heater on that line keeps its setpoint: only the hardware limiter is left",
          "transport",
-         yet="the heater cannot be told to go off: the guard has its own contactor"),
+         yet="the heater cannot be told to go off; only the guard's contactor cuts it"),
 )  # fmt: skip

@@ -8,51 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from benchmarks.day import HEAD, SHEET, STEPS
 from labctl.errors import UnknownNameError, UsageError
 from labctl.faults import parse_fault
 from labctl.registry import fault_table
 
-HEAD = """
-labctl: recipe/1
-name: a short day for faults
-needs: {vessel: 50 mL, max_T: 100 C, pumps: 1, in_loop: [absorbance, pl]}
-reagents:
-  SQ: {is: squalane}
-  NC: {is: InP-OA 3.3 nm in squalane, concentration: 50 umol/L}
-  S:  {is: TOP sulfide saturated, concentration: 2.17 mol/L}
-track:
-  peak: {from: absorbance, every: 10 s, start_near: 580 nm, report_at: 25 C}
-problem: {do: freeze, unanswered: 2 min, then: park}
-park: {gas: 25 C, heat: 25 C}
-stages:
-"""
-STEPS = """\
-  gas:
-  - confirm: {who: operator, list: [trap cold]}
-  - charge: {reagent: SQ, volume: 10 mL, by: hand}
-  - stir: {id: stir, speed: 600 rpm}
-  - degas: {id: degas, at: 30 C, rate: 10 K/min, for: 60 s, below: 1 mbar, timeout: 8 min}
-  - backfill: {id: fill, cycles: 1}
-  heat:
-  - reference: {id: light, of: absorbance, in: flask}
-  - charge: {reagent: NC, amount: 150 nmol, by: hand}
-  - prime: {id: prime, reagents: [S], into: waste}
-  - ramp: {id: up, to: 90 C, rate: 15 K/min, within: 2 K, settle: 10 s, timeout: 8 min}
-  - baseline: {id: look, of: [peak], as: before, for: 1 min}
-  - inject: {id: s, reagent: S, amount: 0.4 mmol, over: 60 s}
-  - hold: {id: stay, for: 2 min}
-"""
-SHEET = """
-labctl: batch/1
-sample: T-1
-operator: YK
-second: MT
-vessel: flask50
-loads:
-  SQ: {lot: a, by: hand}
-  NC: {lot: c, by: hand}
-  S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
-"""
 HOTTEST_C = 105.0  # the recipe's highest plus 15 K
 PLANNED_ML = 0.4 / 2.17
 
@@ -82,15 +42,15 @@ ROWS = [
     Row("echo@bus@up+60s", "too_hot tripped", yet=True),
     Row("garbage_at_open@bus"),
     Row("baud_mismatch@bus", "expected a reply"),
-    Row("baud_mismatch@bus@up+60s", "too_hot tripped", unsafe=True),
+    Row("baud_mismatch@bus@up+60s", "too_hot tripped"),
     Row("crc_storm(share=0.1)@gauge@up", "over_p tripped"),
     Row("crc_storm(share=0.9)@bus@up+60s", "tripped", yet=True),
     Row("usb_unplug@gauge@up+60s~30s", "over_p tripped"),
-    Row("usb_unplug@bus@up+60s~30s", "too_hot tripped", unsafe=True),
+    Row("usb_unplug@bus@up+60s~30s", "too_hot tripped"),
     Row("usb_unplug@pumps@s+10s~5s", "opened again"),
     Row("port_busy@pumps", "another program holds the port"),
     Row("half_open@gauge@up", "over_p tripped"),
-    Row("half_open@bus@up+60s", "too_hot tripped", unsafe=True),
+    Row("half_open@bus@up+60s", "too_hot tripped"),
     Row("reboot(away=1s)@heater@up+20s", yet=True),
     Row("reboot@heater@up+20s", "too_hot tripped"),
     Row("reboot@pump_2@s+10s", "the pump is alarm"),
@@ -114,7 +74,7 @@ ROWS = [
     Row("probe_out@heater@look", "two_probes tripped"),
     Row("probe_slip@heater@look", "two_probes tripped"),
     Row("probe_creep(over=30s)@heater@look", "two_probes tripped"),
-    Row("ssr_stuck_on@heater@up+60s", "recipe_max", unsafe=True),
+    Row("ssr_stuck_on@heater@up+60s", "recipe_max"),
     Row("heater_open@heater@up", "was not reached in 8 min"),
     Row("mantle_unplugged@flask50@up", "was not reached in 8 min"),
     Row("wrong_mantle(power=0.1)@flask@up", "was not reached in 8 min"),
