@@ -112,7 +112,7 @@ class Holding:
         """
         chosen = cast("asyncio.Future[str]", self._choice)
         if interlock is None:
-            return await chosen
+            return await self._spoken(reason, chosen)
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
         either: set[asyncio.Future[str] | asyncio.Future[None]] = {asking, chosen}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +123,29 @@ class Holding:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         return chosen.result()
+
+    async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
+        """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
+
+        Raises:
+            AbortedError: in a dry run, where nobody would ever come.
+        """
+        run = self._run
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due_ns = run.clock.now_ns() + round(run.plan.recipe.head.problem.unanswered * NS)
+        timer = run.clock.alarm(due_ns, late)
+        either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        if chosen.done():
+            return chosen.result()
+        if run.simulated:
+            raise AbortedError(f"park: nobody said how to go on after: {reason}")
+        if self._how != "park" and run.machine.fire(Trigger.PARK, reason):
+            await self._park_now(f"parked: nobody said how to go on after: {reason}")
+        return await chosen
 
     async def _asked(self, reason: str) -> None:
         """Ask until a person resumes and what froze the run holds again.

@@ -3,8 +3,8 @@
 Lines of JSON. In: the will first, then `{"beat": …}`, `{"enable": true}` (close the contactor),
 `{"open": true}` (open it now) and `{"done": true}` (the run has ended well). Out: `{"ready": …}`,
 `{"enabled": …}`, `{"seq": …}` for each heartbeat, `{"cut": reason}`. When heartbeats stop, count
-wrongly or the pipe closes: contactor open, SIGKILL, then each port is opened and the last will sent,
-going on past every failure.
+wrongly or the pipe closes: contactor open, SIGKILL, then each port is opened and the last will is
+sent, going on past every failure.
 """
 
 from __future__ import annotations
