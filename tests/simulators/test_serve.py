@@ -97,11 +97,13 @@ def exchange(port, question, size):
     return port.read(size)
 
 
-async def test_minimalmodbus_drives_the_heater_on_a_pty(heater, plant):
-    served = await serve_pty(heater, WallClock().now_ns)
+@pytest.mark.parametrize("way", ["pty", "socket"])
+async def test_minimalmodbus_drives_the_heater(heater, plant, way):
+    served = await (serve_pty if way == "pty" else serve_tcp)(heater, WallClock().now_ns)
 
     def work():
-        client = minimalmodbus.Instrument(served.path, 1)
+        where = served.path if way == "pty" else serial.serial_for_url(served.url)
+        client = minimalmodbus.Instrument(where, 1)
         client.serial.timeout = 0.3
         try:
             client.write_register(2, 120.0, number_of_decimals=1, functioncode=6, signed=True)
