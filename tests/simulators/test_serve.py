@@ -97,11 +97,13 @@ def exchange(port, question, size):
     return port.read(size)
 
 
-async def test_minimalmodbus_drives_the_heater_on_a_pty(heater, plant):
-    served = await serve_pty(heater, WallClock().now_ns)
+@pytest.mark.parametrize("way", ["pty", "socket"])
+async def test_minimalmodbus_drives_the_heater(heater, plant, way):
+    served = await (serve_pty if way == "pty" else serve_tcp)(heater, WallClock().now_ns)
 
     def work():
-        client = minimalmodbus.Instrument(served.path, 1)
+        where = served.path if way == "pty" else serial.serial_for_url(served.url)
+        client = minimalmodbus.Instrument(where, 1)
         client.serial.timeout = 0.3
         try:
             client.write_register(2, 120.0, number_of_decimals=1, functioncode=6, signed=True)
@@ -185,13 +187,19 @@ async def test_minimalmodbus_switches_the_relays_on_a_pty(board, plant):
     assert plant.things["valve.n2"] == 0.0
 
 
-async def test_pymodbus_switches_the_relays_on_a_pty(board, plant):
-    served = await serve_pty(board, WallClock().now_ns)
+@pytest.mark.parametrize("way", ["pty", "socket"])
+async def test_pymodbus_drives_heater_and_relays_as_a_serial_port(heater, board, plant, way):
+    serve = serve_pty if way == "pty" else serve_tcp
+    served = await serve(SharedLine([heater, board]), WallClock().now_ns)
+    where = served.path if way == "pty" else served.url
 
     def work():
         with ModbusSerialClient(
-            served.path, framer=FramerType.RTU, baudrate=9600, timeout=0.5, retries=0
+            where, framer=FramerType.RTU, baudrate=9600, timeout=0.5, retries=0
         ) as client:
+            assert client.write_register(2, 1200, device_id=1).registers == [1200]
+            assert client.read_holding_registers(1, count=5, device_id=1).registers[1] == 1200
+            assert client.read_holding_registers(9000, device_id=1).exception_code == 2
             assert client.write_coil(2, True, device_id=10).bits[0]
             assert client.read_coils(0, count=8, device_id=10).bits[2]
             assert client.read_discrete_inputs(0, count=8, device_id=10).bits[1]
