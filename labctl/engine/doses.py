@@ -142,9 +142,15 @@ class Doses:
             text += f"; pause while the flask is below {show(request.keep_above_c, 'temperature')}"
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
         run.record.dose(given.row)
-        await self._people.do(
-            Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
-        )
+        try:
+            await self._people.do(
+                Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
+            )
+        except StepFailedError as error:  # it may have been poured, and not said
+            given.unknown, now_ns = True, run.clock.now_ns()
+            run.record.settle(intent, now_ns, "unknown", {"why": str(error)})
+            run.record.dose(replace(given.row, state="unknown", end_ns=now_ns))
+            raise
         given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
