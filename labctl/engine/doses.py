@@ -29,6 +29,7 @@ SHORT_ML = 0.002
 SHORT_FRACTION = 0.02
 LATE_FACTOR = 2.0
 LATE_S = 30.0
+HF_SIGNERS = 2
 
 
 @dataclass
@@ -131,6 +132,7 @@ class Doses:
 
     async def _by_hand(self, request: DoseRequest, given: Given) -> None:
         run = self._run
+        self._signed_for(request)
         kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
         verb = "charge" if request.kind == "charge" else "inject"
         over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
@@ -156,6 +158,18 @@ class Doses:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
         self._write_down(given, intent, {"delivered_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _signed_for(self, request: DoseRequest) -> None:
+        """Refuse HF that two people have not signed for in this run; no gate stands before a hand.
+
+        Raises:
+            StepFailedError: fewer have.
+        """
+        signed = len(self._run.signed.get(request.reagent, ()))
+        held = self._run.plan.scene.contents(request.reagent, request.volume_ml)
+        if "HF" in held and signed < HF_SIGNERS:
+            message = f"{request.reagent} contains HF: {HF_SIGNERS} people must sign for it"
+            raise StepFailedError(f"{message} in this run, {signed} did; it is not given by hand")
 
     def _measure(self, request: DoseRequest) -> str:
         """Return what a person measures out: grams of a solid, the volume of all else."""

@@ -11,6 +11,7 @@ from labctl.engine.machine import State
 from labctl.errors import AbortedError, StepFailedError
 from labctl.loop import run_virtual
 from labctl.rig.by_hand import HandBoard, HandStirrer, HandVacuum
+from tests.labctl.engine.conftest import HEAD, SHEET
 
 SIGNED = """
   - confirm: {who: two people, for: S, list: [gloves and face shield, hood flow]}
@@ -277,3 +278,30 @@ def test_what_a_person_turns_has_a_deadline_and_is_not_taken_to_be_done(turn):
             await turn(Person(switch=Reply(text="refused"), set=Reply(text="refused")))
 
     run_virtual(main)
+
+
+HF_HEAD = HEAD.replace("park:", "  HF: {is: HF in acetone, concentration: 3.5 mol/L}\npark:")
+HF_SHEET = SHEET.replace("  S:", "  HF: {lot: c, by: hand}\n  S:") + "scrubber: KOH\n"
+HF_BY_HAND = """
+  - confirm: {who: two people, for: HF, list: [gloves and face shield, hood flow]}
+  - inject: {id: hf, reagent: HF, volume: 0.02 mL, over: 60 s, by: hand}
+"""
+
+
+def test_hf_goes_in_by_hand_once_two_people_have_signed_for_it(conducted):
+    run = conducted(HF_BY_HAND, head=HF_HEAD, sheet=HF_SHEET, operator=Person())
+    assert run.dose("hf").state == "done"
+    assert run.dose("hf").delivered_ml == 0.02
+
+
+def test_hf_is_not_given_by_hand_where_its_signatures_were_skipped(conducted, chooses):
+    person, choices = Silent("confirm"), chooses("skip")
+
+    def operator(simulated):
+        return choices(person(simulated))
+
+    run = conducted(HF_BY_HAND, head=HF_HEAD, sheet=HF_SHEET, operator=operator)
+    assert run.outcome == "safe"
+    assert "HF contains HF: 2 people must sign for it in this run, 0 did" in run.reason
+    assert not [dose for dose in run.doses if dose.id == "hf"]
+    assert run.truth["volume_ml"] == pytest.approx(10.0, abs=0.01)
