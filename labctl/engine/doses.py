@@ -29,6 +29,7 @@ SHORT_ML = 0.002
 SHORT_FRACTION = 0.02
 LATE_FACTOR = 2.0
 LATE_S = 30.0
+HF_SIGNERS = 2
 
 
 @dataclass
@@ -131,6 +132,7 @@ class Doses:
 
     async def _by_hand(self, request: DoseRequest, given: Given) -> None:
         run = self._run
+        self._signed_for(request)
         kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
         verb = "charge" if request.kind == "charge" else "inject"
         over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
@@ -142,14 +144,32 @@ class Doses:
             text += f"; pause while the flask is below {show(request.keep_above_c, 'temperature')}"
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
         run.record.dose(given.row)
-        await self._people.do(
-            Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
-        )
+        try:
+            await self._people.do(
+                Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
+            )
+        except StepFailedError as error:  # it may have been poured, and not said
+            given.unknown, now_ns = True, run.clock.now_ns()
+            run.record.settle(intent, now_ns, "unknown", {"why": str(error)})
+            run.record.dose(replace(given.row, state="unknown", end_ns=now_ns))
+            raise
         given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
         self._write_down(given, intent, {"delivered_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _signed_for(self, request: DoseRequest) -> None:
+        """Refuse HF that two people have not signed for in this run; no gate stands before a hand.
+
+        Raises:
+            StepFailedError: fewer have.
+        """
+        signed = len(self._run.signed.get(request.reagent, ()))
+        held = self._run.plan.scene.contents(request.reagent, request.volume_ml)
+        if "HF" in held and signed < HF_SIGNERS:
+            message = f"{request.reagent} contains HF: {HF_SIGNERS} people must sign for it"
+            raise StepFailedError(f"{message} in this run, {signed} did; it is not given by hand")
 
     def _measure(self, request: DoseRequest) -> str:
         """Return what a person measures out: grams of a solid, the volume of all else."""
