@@ -46,6 +46,14 @@ class Identity:
     firmware: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an instrument said of itself: who it is, and units, limits and state in words."""
+
+    identity: Identity
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
 class Outcome(StrEnum):
     """How an actuation ended; unknown is resolved by read-back before anything else is sent."""
 
@@ -63,6 +71,10 @@ class Device(Protocol):
 
     async def connect(self) -> Identity:
         """Read identity and units, check settings, arm the watchdog; actuate nothing."""
+        ...
+
+    async def look(self) -> Look:
+        """Read identity, units, limits and state against the settings; set nothing at all."""
         ...
 
     async def poll(self) -> Sequence[float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labctl.capabilities import Gate, Identity, Operator, Task, TaskKind
+from labctl.capabilities import Gate, Identity, Look, Operator, Task, TaskKind
 from labctl.readings import Channel
 from labctl.units import show
 
@@ -23,6 +23,10 @@ class _ByHand:
     async def connect(self) -> Identity:
         """Nobody to connect."""
         return PERSON
+
+    async def look(self) -> Look:
+        """Nobody to look at."""
+        return Look(PERSON)
 
     async def poll(self) -> Sequence[float | None]:
         """A person is never polled."""
