@@ -112,7 +112,7 @@ class Eurotherm3216:
             "setpoints": limits,
             "sensor range": f"{low / _TENTHS:g} .. {high / _TENTHS:g} °C",
             "output": f"up to {output_high / _TENTHS:g} %, "
-            f"the rig allows {self._settings.power_high_fraction:.0%}",
+            f"the rig allows {self._settings.power_high_fraction * 100:g} %",
         }
         return Look(Identity("Eurotherm", self.model, firmware=firmware), facts)
 

@@ -132,7 +132,7 @@ class WatlowEzZonePm:
         facts = {
             "unit": "°F" if units == _FAHRENHEIT else "°C",
             "output": f"up to {await self._float(_POWER_HIGH):g} %, "
-            f"the rig allows {self._settings.power_high_fraction:.0%}",
+            f"the rig allows {self._settings.power_high_fraction * 100:g} %",
         }
         return Look(Identity("Watlow", "EZ-ZONE PM", str(serial), str(revision)), facts)
 

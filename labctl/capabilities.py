@@ -25,7 +25,8 @@ class Listing:
     """One row of a CATALOG: where the class is, and what it is to a person and to the rig file.
 
     `line` is how its port is set as it leaves the factory, `gap_ms` the least time between two
-    commands.
+    commands; `bus` names the protocol in which several with addresses share a line, empty where
+    the instrument needs one for itself.
     """
 
     target: str
@@ -34,6 +35,7 @@ class Listing:
     roles: tuple[str, ...] = ()
     line: str = "9600 8N1"
     gap_ms: int = 0
+    bus: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,27 @@ def catalog(shelf: str) -> Catalog:
     for rows in found:
         merged.update(rows)
     return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A package of instruments: its name, the folder it came from, whether it is the right one."""
+
+    name: str
+    place: Path
+    is_ours: bool
+
+
+def shelves() -> tuple[Shelf, ...]:
+    """Return where the instruments come from; one of labctl's own must lie beside labctl."""
+    home = Path(__file__).parents[1]
+    found = []
+    for point in entry_points(group="labctl.catalog"):
+        package = importlib.import_module(point.module)
+        place = Path(next(iter(package.__path__))) if hasattr(package, "__path__") else Path()
+        foreign = point.dist is not None and point.dist.name != "labctl"
+        found.append(Shelf(point.module, place, foreign or place.parent == home))
+    return tuple(found)
 
 
 def listing(shelf: str, kind: str) -> Listing:

@@ -1,5 +1,6 @@
 """A look at an instrument reads who it is and how it is set, and leaves everything as it was."""
 
+import contextlib
 import datetime as dt
 import random
 from collections import deque
@@ -9,6 +10,7 @@ import pytest
 
 from labctl.capabilities import DeviceSettings
 from labctl.clock import VirtualClock
+from labctl.errors import DeviceError
 from labctl.loop import run_virtual
 from labctl.registry import catalog, load
 from labctl.transport import Port
@@ -104,3 +106,39 @@ def test_a_look_may_be_repeated_and_says_the_same(looks, kind):
     several, _ = looks(kind, 3)
     assert len({look.identity for look in several}) == 1
     assert len({tuple(look.facts) for look in several}) == 1
+
+
+class Noise:
+    """A line on which something else talks: bytes at random, parts of words, nothing."""
+
+    def __init__(self, seed):
+        self._random = random.Random(seed)
+
+    def feed(self, data, t_ns):
+        chance = self._random
+        pieces = [
+            b"",
+            chance.randbytes(chance.randrange(1, 90)),
+            data,
+            b"OK\r\n",
+            b"\x06\r\n",
+            b"24.7 1 \r\n",
+            bytes(chance.choice(b"0123456789.,+-AEN \r\n\x02\x03:@;") for _ in range(30)),
+        ]
+        return [(chance.randrange(5_000_000), chance.choice(pieces)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_look_at_something_else_ends_in_a_sentence(kind):
+    case = CASES[kind]
+    settings = DeviceSettings(**({"name": "unit"} | dict(case.settings)))
+
+    async def main(loop):
+        clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
+        for seed in range(60):
+            port = Port("line", MemoryWire(Noise(seed), clock), clock)
+            with contextlib.suppress(DeviceError):
+                look = await load("drivers", kind)(port, settings).look()
+                assert look.identity.maker
+
+    run_virtual(main)

@@ -1,0 +1,97 @@
+"""The examination: ports first, then instruments, then what was found put into words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from labctl.capabilities import DeviceSettings
+from labctl.clock import Clock
+from labctl.doctor.asking import Asked, advice, ask_line, exchanged, unlooked
+from labctl.doctor.findings import Level, PortSeen, Remark, Report
+from labctl.doctor.machine import machine
+from labctl.doctor.ports import clashes, seen
+from labctl.rig.devices import PersonEntry
+from labctl.rig.model import LoadedRig
+from labctl.rig.opening import gap_ns
+from labctl.rig.settings import settings_of
+from labctl.rig.wires import SerialNumbers, hardware_wires, serial_numbers
+from labctl.transport import Port
+from labctl.twin import TwinDevice
+
+
+async def examine(
+    rig: LoadedRig | None, runs: Path, clock: Clock, numbers: SerialNumbers = serial_numbers
+) -> Report:
+    """Look at the machine and, where one is named, at a rig; nothing is set or actuated."""
+    said, remarks = machine(runs)
+    if rig is None:
+        return Report(machine=said, remarks=remarks)
+    return await Examination(rig, clock, numbers).report(Report("", (), (), said, remarks))
+
+
+class Examination:
+    """One look at all ports and instruments of a rig."""
+
+    def __init__(self, rig: LoadedRig, clock: Clock, numbers: SerialNumbers) -> None:
+        self._rig = rig
+        self._clock = clock
+        self._numbers = numbers
+        self._devices = devices_of(rig)
+        self._wires = hardware_wires(rig, clock, numbers)
+
+    async def report(self, begun: Report) -> Report:
+        """Look at everything; `begun` is what was found before."""
+        remarks = [*begun.remarks, *clashes(self._rig, self._devices)]
+        ports: dict[str, PortSeen] = {}
+        for name in dict.fromkeys(device.port for device in self._devices):
+            ports[name], found = seen(self._rig, name, self._rig.model.ports[name], self._numbers)
+            remarks += found
+        shut = {remark.of for remark in remarks if remark.level is Level.UNFIT}
+        asked = await self._ask([name for name in ports if name not in shut])
+        remarks += await self._explained(asked, ports)
+        answered = {row.device.name: row.seen for row in asked}
+        opened = {row.device.port for row in asked if not row.is_shut}
+        return replace(
+            begun,
+            rig=self._rig.model.name,
+            devices=tuple(answered[d.name] for d in self._devices if d.name in answered),
+            ports=tuple(replace(port, opened=name in opened) for name, port in ports.items()),
+            remarks=tuple(remarks),
+        )
+
+    async def _ask(self, names: Sequence[str]) -> list[Asked]:
+        lines = [[device for device in self._devices if device.port == name] for name in names]
+        ports = [self._port(name, name) for name in names]
+        answers = await asyncio.gather(*map(ask_line, ports, lines))
+        return [row for line in answers for row in line]
+
+    async def _explained(self, asked: Sequence[Asked], ports: dict[str, PortSeen]) -> list[Remark]:
+        failed = [row for row in asked if row.error is not None]
+        swapped = await exchanged([row for row in failed if not row.is_shut], self._port)
+        told = [advice(row, ports[row.device.port], swapped.get(row.device.name)) for row in failed]
+        return told + [unlooked(row.device) for row in asked if not row.can_look]
+
+    def _port(self, name: str, as_for: str) -> Port:
+        """Make the port `name`, with the line settings of the port `as_for`."""
+        here, entry = self._rig.model.ports[name], self._rig.model.ports[as_for]
+        place = {way: getattr(here, way) for way in ("usb", "path", "tcp", "visa")}
+        moved = entry.model_copy(update=place)
+        wire = self._wires(as_for, moved)
+        return Port(name, wire, self._clock, gap_ns=gap_ns(self._rig, as_for, entry))
+
+
+def devices_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
+    """Return what can be asked on a rig: its devices, and the contactor on the guard's port."""
+    devices = [
+        TwinDevice(name, entry.kind, entry.port, settings_of(entry, name))
+        for name, entry in rig.model.devices.items()
+        if not isinstance(entry, PersonEntry)
+    ]
+    guard = rig.model.guard
+    if guard is not None:
+        settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
+        devices.append(TwinDevice("guard", guard.kind, guard.port, settings))
+    return tuple(devices)
