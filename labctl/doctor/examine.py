@@ -12,7 +12,9 @@ from labctl.clock import Clock
 from labctl.doctor.asking import Asked, advice, ask_line, exchanged, unlooked
 from labctl.doctor.findings import Level, PortSeen, Remark, Report
 from labctl.doctor.machine import machine
-from labctl.doctor.ports import clashes, seen
+from labctl.doctor.ports import clashes, seen, twins
+from labctl.errors import UsageError
+from labctl.rig.claim import Claim
 from labctl.rig.devices import PersonEntry
 from labctl.rig.model import LoadedRig
 from labctl.rig.opening import gap_ns
@@ -29,7 +31,16 @@ async def examine(
     said, remarks = machine(runs)
     if rig is None:
         return Report(machine=said, remarks=remarks)
-    return await Examination(rig, clock, numbers).report(Report("", (), (), said, remarks))
+    begun = Report(rig.model.name, machine=said, remarks=(*remarks, *twins(rig)))
+    if len(begun.remarks) > len(remarks):
+        return begun  # two ports at one place cannot both be opened
+    try:
+        claim = Claim(rig, "the doctor")
+    except UsageError as error:
+        held = Remark(rig.model.name, str(error), "nothing was opened; ask again when it is over")
+        return replace(begun, remarks=(*begun.remarks, held))
+    with claim:
+        return await Examination(rig, clock, numbers).report(begun)
 
 
 class Examination:
@@ -44,7 +55,7 @@ class Examination:
 
     async def report(self, begun: Report) -> Report:
         """Look at everything; `begun` is what was found before."""
-        remarks = [*begun.remarks, *clashes(self._rig, self._devices)]
+        remarks = [*begun.remarks, *clashes(self._devices)]
         ports: dict[str, PortSeen] = {}
         for name in dict.fromkeys(device.port for device in self._devices):
             ports[name], found = seen(self._rig, name, self._rig.model.ports[name], self._numbers)
@@ -56,7 +67,6 @@ class Examination:
         opened = {row.device.port for row in asked if not row.is_shut}
         return replace(
             begun,
-            rig=self._rig.model.name,
             devices=tuple(answered[d.name] for d in self._devices if d.name in answered),
             ports=tuple(replace(port, opened=name in opened) for name, port in ports.items()),
             remarks=tuple(remarks),

@@ -49,11 +49,15 @@ def also(path: Path, by_id: Path = BY_ID) -> Iterator[str]:
         yield from (str(link) for link in sorted(by_id.iterdir()) if link.resolve() == real)
 
 
-def clashes(rig: LoadedRig, devices: tuple[TwinDevice, ...]) -> Iterator[Remark]:
-    """Say which devices cannot share their port, and which ports are one and the same."""
+def clashes(devices: tuple[TwinDevice, ...]) -> Iterator[Remark]:
+    """Say which devices cannot share their port."""
     for first, second in combinations(devices, 2):
         if first.port == second.port:
             yield from _apart(first, second)
+
+
+def twins(rig: LoadedRig) -> Iterator[Remark]:
+    """Say which ports of a rig are one and the same."""
     places = {
         name: entry.path or entry.usb or entry.tcp or entry.visa
         for name, entry in rig.model.ports.items()

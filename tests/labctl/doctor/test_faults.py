@@ -11,6 +11,7 @@ from labctl.capabilities import DeviceSettings
 from labctl.doctor import Level
 from labctl.doctor.ports import seen
 from labctl.registry import load
+from labctl.rig.claim import Claim
 from labctl.twin import TwinDevice
 from tests.labctl.doctor.conftest import Garbling, Hearing, Mute
 
@@ -188,6 +189,16 @@ async def test_a_port_that_another_program_has_open_is_left_alone_and_its_pid_na
     finally:
         await other.communicate(b"\n")
     assert (await bench.examined()).fit
+
+
+async def test_a_rig_on_which_a_run_goes_on_is_left_alone(bench):
+    heard = Hearing(bench.sims["gauge"])
+    await bench.serve(tcp=("gauge",), gauge=heard)
+    with Claim(bench.rig(), "20251103-warm-ab12"):
+        row = only(await bench.examined())
+    assert "20251103-warm-ab12" in row.says
+    assert "nothing was opened" in row.do
+    assert heard.heard == b""
 
 
 SECOND = "  other: {{kind: {kind}, port: {port}, {unit}limits: {{{limits}}}}}\n"
