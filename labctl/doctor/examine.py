@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from labctl.capabilities import DeviceSettings
 from labctl.clock import Clock
 from labctl.doctor.asking import Asked, advice, ask_line, exchanged, unlooked
 from labctl.doctor.findings import Level, PortSeen, Remark, Report
@@ -15,13 +14,11 @@ from labctl.doctor.machine import machine
 from labctl.doctor.ports import clashes, seen, twins
 from labctl.errors import UsageError
 from labctl.rig.claim import Claim
-from labctl.rig.devices import PersonEntry
 from labctl.rig.model import LoadedRig
 from labctl.rig.opening import gap_ns
-from labctl.rig.settings import settings_of
+from labctl.rig.twinning import devices_of, guard_of
 from labctl.rig.wires import SerialNumbers, hardware_wires, serial_numbers
 from labctl.transport import Port
-from labctl.twin import TwinDevice
 
 
 async def examine(
@@ -50,7 +47,7 @@ class Examination:
         self._rig = rig
         self._clock = clock
         self._numbers = numbers
-        self._devices = devices_of(rig)
+        self._devices = (*devices_of(rig), *guard_of(rig))
         self._wires = hardware_wires(rig, clock, numbers)
 
     async def report(self, begun: Report) -> Report:
@@ -91,17 +88,3 @@ class Examination:
         moved = entry.model_copy(update=place)
         wire = self._wires(as_for, moved)
         return Port(name, wire, self._clock, gap_ns=gap_ns(self._rig, as_for, entry))
-
-
-def devices_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
-    """Return what can be asked on a rig: its devices, and the contactor on the guard's port."""
-    devices = [
-        TwinDevice(name, entry.kind, entry.port, settings_of(entry, name))
-        for name, entry in rig.model.devices.items()
-        if not isinstance(entry, PersonEntry)
-    ]
-    guard = rig.model.guard
-    if guard is not None:
-        settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
-        devices.append(TwinDevice("guard", guard.kind, guard.port, settings))
-    return tuple(devices)

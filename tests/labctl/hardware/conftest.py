@@ -175,13 +175,15 @@ def started(rig, tmp_path):
     """Start runs as a person does; whatever still goes on at the end is killed."""
     going: list[Going] = []
 
-    def start(to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET) -> Going:
+    def start(
+        to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET, more: tuple[str, ...] = ()
+    ) -> Going:
         (tmp_path / "r.yaml").write_text(recipe.format(to=to))
         (tmp_path / "s.yaml").write_text(sheet)
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
         said = subprocess.run(
-            [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *options, *more], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert said.returncode == 0, said.stderr
         going.append(Going(tmp_path / json.loads(said.stdout)["directory"]))
