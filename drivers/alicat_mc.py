@@ -115,7 +115,8 @@ class AlicatMc:
         """Connect, which sets nothing here; raises what it raises."""
         identity = await self.connect()
         scale = f"{self.full_scale_sccm:g} sccm, the rig allows {self._high_sccm:g} sccm"
-        return Look(identity, {"gas": self.gas, "full scale": scale})
+        unit = f"{self._sccm_per_unit:g} sccm, {self._mbar_per_unit:g} mbar"
+        return Look(identity, {"unit": unit, "gas": self.gas, "full scale": scale})
 
     async def poll(self) -> Sequence[float | None]:
         """Read flow and setpoint in sccm, pressure in mbar, temperature in °C.

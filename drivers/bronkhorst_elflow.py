@@ -121,7 +121,8 @@ class BronkhorstElflow:
         """Connect, which sets nothing here; raises what it raises."""
         identity = await self.connect()
         scale = f"{self.full_scale_sccm:g} sccm, the rig allows {self._high_sccm:g} sccm"
-        return Look(identity, {"gas": self.gas, "full scale": scale})
+        unit = f"{self.full_scale_sccm / self._capacity:g} sccm"
+        return Look(identity, {"unit": unit, "gas": self.gas, "full scale": scale})
 
     async def poll(self) -> Sequence[float | None]:
         """Read flow and setpoint in sccm; None while the instrument reports an error.

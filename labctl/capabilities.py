@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.readings import Channel, Quality, Spectrum
 
@@ -36,6 +36,14 @@ class Listing:
     line: str = "9600 8N1"
     gap_ms: int = 0
     bus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a rule of quality holds for an instrument, `done`, `todo` or `exempt`, and why."""
+
+    state: Literal["done", "todo", "exempt"]
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from labctl.capabilities import Listing
+from labctl.capabilities import Listing, Proof
 from labctl.errors import UnknownNameError
 from labctl.twin import FaultListing, TwinSpec, World
 
@@ -68,6 +68,19 @@ def listing(shelf: str, kind: str) -> Listing:
     if kind not in rows:
         raise UnknownNameError("instrument kind", kind, rows)
     return rows[kind]
+
+
+def quality(kind: str) -> Mapping[str, Proof]:
+    """Return how far a kind is proven, rule by rule; empty where its shelf keeps no such table."""
+    for point in entry_points(group="labctl.catalog"):
+        if point.name == "drivers" and kind in point.load():
+            try:
+                table = importlib.import_module(f"{point.module}.quality")
+            except ModuleNotFoundError:
+                return {}
+            found: Mapping[str, Mapping[str, Proof]] = table.QUALITY
+            return found.get(kind, {})
+    return {}
 
 
 def load(shelf: str, kind: str) -> Callable[..., object]:
