@@ -344,7 +344,7 @@ def _instruments() -> Iterator[str]:
     kinds = catalog("drivers")
     yield "# Instruments\n"
     yield "What a rig file may name. `line` is how the port leaves the factory; on a `bus` several"
-    yield "with addresses share a line. `labctl devices` prints this table, `labctl devices KIND` one"
+    yield "with addresses share a line. `labctl devices` prints this table, `labctl devices KIND` a"
     yield "row of the next. To add one: [add an instrument](../../how-to/add-an-instrument.md).\n"
     yield "| kind | instrument | plays | line | bus |\n| --- | --- | --- | --- | --- |"
     for kind, row in kinds.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from labctl.capabilities import Listing, Proof
-from labctl.errors import UnknownNameError
+from labctl.errors import UnknownNameError, UsageError
 from labctl.twin import FaultListing, TwinSpec, World
 
 Catalog = Mapping[str, Listing]
@@ -26,6 +26,7 @@ def catalog(shelf: str) -> Catalog:
 
     Raises:
         UnknownNameError: no such shelf is installed.
+        UsageError: two packages claim the same kind.
     """
     points = entry_points(group="labctl.catalog")
     found = [point.load() for point in points if point.name == shelf]
@@ -33,6 +34,9 @@ def catalog(shelf: str) -> Catalog:
         raise UnknownNameError("shelf", shelf, {point.name for point in points})
     merged: dict[str, Listing] = {}
     for rows in found:
+        for kind in rows.keys() & merged.keys():
+            both = f"{merged[kind].target} and {rows[kind].target}"
+            raise UsageError(f"{kind} is claimed twice, by {both}; uninstall one of them")
         merged.update(rows)
     return merged
 
@@ -52,7 +56,7 @@ def shelves() -> tuple[Shelf, ...]:
     found = []
     for point in entry_points(group="labctl.catalog"):
         package = importlib.import_module(point.module)
-        place = Path(next(iter(package.__path__))) if hasattr(package, "__path__") else Path()
+        place = Path(package.__file__ or next(iter(package.__path__))).parent
         foreign = point.dist is not None and point.dist.name != "labctl"
         found.append(Shelf(point.module, place, foreign or place.parent == home))
     return tuple(found)

@@ -30,7 +30,9 @@ def machine(runs: Path, root: Path = Path("/")) -> tuple[Said, tuple[Remark, ...
         "serial adapters": ", ".join(f"{n} at {path}" for n, path in adapters.items()) or "none",
         "labctl listens": ", ".join(f"{row.address}:{row.port} (pid {row.pid})" for row in ours)
         or "nowhere",
-        "instruments from": ", ".join(f"{shelf.name} in {shelf.place}" for shelf in shelves()),
+        "instruments from": ", ".join(
+            dict.fromkeys(f"{shelf.name} in {shelf.place}" for shelf in shelves())
+        ),
     }
     remarks = [*sleep, *_room(free_mb, runs), *_naps(root), *shadowed()]
     for row in ours:
