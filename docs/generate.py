@@ -6,16 +6,18 @@ A test compares what is committed with what this makes, so a page cannot fall be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from drivers.quality import RULES as RULES_OF_QUALITY
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
 from labctl.faults import GRAMMAR
 from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
+from labctl.registry import catalog, quality
 from labctl.schemas import Schema, definition, device_shapes, json_schema
 from labctl.twin import FaultListing
 from labctl.units import show
@@ -171,6 +173,7 @@ def pages() -> dict[str, str]:
         "checks.md": _page(_checks()),
         "states.md": _page(_states()),
         "reaction-parameters.md": _page(_reaction()),
+        "instruments/index.md": _page(_instruments()),
         "faults.md": _page(_faults()),
     }
 
@@ -335,6 +338,49 @@ def _arguments(row: FaultListing) -> str:
 
 def _reaction_to(row: FaultListing) -> str:
     return f"{row.reaction}. **Not enough yet**, see below" if row.yet else row.reaction
+
+
+def _instruments() -> Iterator[str]:
+    kinds = catalog("drivers")
+    yield "# Instruments\n"
+    yield "What a rig file may name. `line` is how the port leaves the factory; on a `bus` several"
+    yield "with addresses share a line. `labctl devices` prints this table, `labctl devices KIND` a"
+    yield "row of the next. To add one: [add an instrument](../../how-to/add-an-instrument.md).\n"
+    yield "| kind | instrument | plays | line | bus |\n| --- | --- | --- | --- | --- |"
+    for kind, row in kinds.items():
+        page, plays = f"[`{kind}`]({kind}.md)", ", ".join(row.roles)
+        yield f"| {page} | {row.maker} {row.model} | {plays} | {row.line} | {row.bus} |"
+    yield "\n## What is proven\n"
+    yield "Yes, not yet (○), or not asked of it (·); a test holds the table to what is so.\n"
+    yield f"| kind | {' | '.join(rule.replace('_', ' ') for rule in RULES_OF_QUALITY)} |"
+    yield "| --- |" + " --- |" * len(RULES_OF_QUALITY)
+    for kind in kinds:
+        marks = (_MARKS[proof.state] for proof in quality(kind).values())
+        yield f"| `{kind}` | {' | '.join(marks)} |"
+    yield "\n| rule | asks whether |\n| --- | --- |"
+    yield from (f"| {rule.replace('_', ' ')} | {asks} |" for rule, asks in RULES_OF_QUALITY.items())
+    yield "\n## What is open or not asked, and why\n"
+    for why, where in _reasons(kinds).items():
+        yield f"- {why}: {'; '.join(where)}"
+
+
+def _reasons(kinds: Iterable[str]) -> dict[str, list[str]]:
+    """Gather for each reason the rules and kinds that it holds for."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind in kinds:
+        for rule, proof in quality(kind).items():
+            if proof.state != "done":
+                of = (
+                    f"{rule.replace('_', ' ')} ({'open' if proof.state == 'todo' else 'not asked'})"
+                )
+                found.setdefault(proof.why, {}).setdefault(of, []).append(f"`{kind}`")
+    return {
+        why: [f"{of} of {', '.join(names)}" for of, names in rules.items()]
+        for why, rules in found.items()
+    }
+
+
+_MARKS = {"done": "yes", "todo": "○", "exempt": "·"}
 
 
 def _fields(schema: Schema, skip: set[str] | None = None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, NoReplyError, OutOfRangeError, RefusedByDeviceError
 from labctl.readings import Channel
 from labctl.transport import Port, Priority
@@ -50,6 +50,14 @@ class CoherentObis:
             DeviceError: it does not answer, or not in its grammar.
         """
         await self._set(_HANDSHAKING_ON)
+        return (await self.look()).identity
+
+    async def look(self) -> Look:
+        """Read identity, mode, wavelength, limits and faults as `connect` does, and set nothing.
+
+        Raises:
+            RefusedByDeviceError: another wavelength than the rig's, not at constant power, a fault.
+        """
         identity = await self._identify()
         await self._require_mode()
         wavelength_nm = await self._number("SYST:INF:WAV?")
@@ -64,7 +72,8 @@ class CoherentObis:
         self._high_mw = min(high_mw, self._settings.power_high_mw or high_mw)
         self._believed_mw = _BEYOND * high_mw
         await self._require_no_fault()
-        return identity
+        power = f"{self._low_mw:g} .. {high_mw:g} mW, the rig allows {self._high_mw:g} mW"
+        return Look(identity, {"wavelength": f"{wavelength_nm:g} nm", "power": power})
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the measured power in mW and whether light comes out.

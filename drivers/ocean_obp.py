@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing import obp
 from labctl.readings import Channel, Spectrum
@@ -95,15 +95,25 @@ class OceanObp:
             RefusedByDeviceError: a boxcar is asked of an instrument that has none.
             DeviceError: it does not answer, or refuses a setting.
         """
-        serial = (await self._query(_GET_SERIAL)).rstrip(b"\0 ")
-        if not serial.isascii():
-            raise GarbledError(self.name, "serial number", "ASCII text", repr(serial))
-        self._wavelengths_nm = await self._read_wavelengths()
+        look = await self.look()
         self._averages_itself = await self._can_average()
         await self._set_boxcar()
         await self._set(_SET_TRIGGER, b"\0", "trigger: free running")
         await self.set_exposure(self._integration_s, self._averages)
-        return Identity("Ocean Optics", self.model, serial.decode("ascii"))
+        return look.identity
+
+    async def look(self) -> Look:
+        """Read serial number and wavelengths, and set nothing; raises as `connect`.
+
+        Raises:
+            GarbledError: the serial number or the wavelength coefficients make no sense.
+        """
+        serial = (await self._query(_GET_SERIAL)).rstrip(b"\0 ")
+        if not serial.isascii():
+            raise GarbledError(self.name, "serial number", "ASCII text", repr(serial))
+        axis = self._wavelengths_nm = await self._read_wavelengths()
+        facts = {"axis": f"{axis[0]:.1f} .. {axis[-1]:.1f} nm, {len(axis)} pixels"}
+        return Look(Identity("Ocean Optics", self.model, serial.decode("ascii")), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read nothing: the spectra are all there is."""

@@ -19,7 +19,7 @@ from labctl.chemistry.constants import ROOM_C
 from labctl.errors import UnknownNameError
 from labctl.readings import Spectrum
 from labctl.twin import Exposure, FaultSeen, Link, Plant, SimDevice, TwinDevice, TwinSpec, stream
-from simulators import CATALOG
+from simulators import CATALOG, others
 from simulators.faults import FAULTS
 from simulators.faults.kind import Bench, Cable
 from simulators.faults.lines import FaultyLine, Tap
@@ -307,8 +307,9 @@ def _simulated(device: TwinDevice, plant: Plant) -> SimDevice:
     Raises:
         UnknownNameError: no simulator of that kind.
     """
-    if device.kind not in CATALOG:
-        raise UnknownNameError("simulated instrument", device.kind, CATALOG)
-    module, _, name = CATALOG[device.kind].target.partition(":")
+    row = CATALOG.get(device.kind) or others().get(device.kind)
+    if row is None:
+        raise UnknownNameError("simulated instrument", device.kind, {**CATALOG, **others()})
+    module, _, name = row.target.partition(":")
     kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
     return kind(device, plant)

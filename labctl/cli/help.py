@@ -16,6 +16,8 @@ COMMANDS: dict[str, Row] = {
     "runs": ("history", "", "the runs so far"),
     "report": ("history", "RUN", "write the report of a run, one HTML file"),
     "replay": ("replaying", "RUN", "decide again, with other settings or another estimator"),
+    "doctor": ("doctoring", "RIG", "is the rig fit today? asks every instrument, sets nothing"),
+    "capture": ("capturing", "RIG", "read instruments for a while, keep what crosses their ports"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
     "chem": ("chem", "WHAT", "calculate: layers, sizes, stocks, boiling, cold drops, …"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),

@@ -36,6 +36,8 @@ def run(command: str, arguments: list[str]) -> int:
     add_operator(parser)
     parser.add_argument("--sample", default="", metavar="ID", help="instead of the sheet's")
     parser.add_argument("--yes", action="store_true", help="agree beforehand; for scripts")
+    keep = "keep all that crosses the ports, in `wire/` beside the record"
+    parser.add_argument("--capture", action="store_true", help=keep)
     parser.add_argument("--detach", action="store_true", help="launch, and do not watch")
     add_runs(parser)
     add_format(parser)
@@ -56,7 +58,8 @@ def run(command: str, arguments: list[str]) -> int:
     directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
     with Claim(planned.rig, directory.name):
         pass  # nobody else has the rig; the run's own process claims it again
-    place(directory, request, asked.rig, asked.batch, planned.recipe.files)
+    files = planned.recipe.files
+    place(directory, request, asked.rig, asked.batch, files, capture=asked.capture)
     launch(directory)
     if asked.detach:
         print(json.dumps({"run": directory.name, "directory": str(directory)}) if quiet

@@ -7,6 +7,7 @@ port alone, and any end but completion is the safe state.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -23,12 +24,13 @@ from labctl.engine.past import Past, past_of
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.hardware.launch import GUARD_LOG
-from labctl.hardware.order import placed, resumes
+from labctl.hardware.order import captures, placed, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
 from labctl.record import Record, open_run
 from labctl.report import write_report
+from labctl.rig.capturing import capturing
 from labctl.rig.claim import Claim
 from labctl.rig.last_will import will_of
 from labctl.rig.opening import OpenRig
@@ -58,7 +60,10 @@ async def _conducted(planned: Plan, directory: Path) -> ExitCode:
     reception = Reception(planned, directory, clock)
     await reception.open()
     try:
-        rig = OpenRig(planned.rig, reception.desk, hardware_wires(planned.rig, clock), clock)
+        wires = hardware_wires(planned.rig, clock)
+        if captures(directory):
+            wires = capturing(planned.rig, wires, clock, _free(directory))
+        rig = OpenRig(planned.rig, reception.desk, wires, clock)
         guarding = Guarding(
             lambda: will_of(rig, os.getpid()), directory / GUARD_LOG, clock, reception.abort
         )
@@ -77,6 +82,12 @@ async def _conducted(planned: Plan, directory: Path) -> ExitCode:
     finally:
         record.close()
         await reception.close()
+
+
+def _free(directory: Path) -> Path:
+    """Return where to keep what crosses the ports: `wire`, or `wire-2` when the run goes on, …."""
+    names = itertools.chain(["wire"], (f"wire-{n}" for n in itertools.count(2)))
+    return next(directory / name for name in names if not (directory / name).exists())
 
 
 def _begun(planned: Plan, directory: Path) -> tuple[Past | None, WallClock, Record]:

@@ -23,11 +23,18 @@ SHEET: Final = "sheet.yaml"
 
 
 def place(
-    directory: Path, request: Request, rig: Path, batch: Path, used: Mapping[str, str]
+    directory: Path,
+    request: Request,
+    rig: Path,
+    batch: Path,
+    used: Mapping[str, str],
+    *,
+    capture: bool = False,
 ) -> None:
     """Write an order into a run's directory, which is made.
 
-    `used` are the texts of the files that the recipe uses, by their names relative to it.
+    `used` are the texts of the files that the recipe uses, by their names relative to it; with
+    `capture` all that crosses the ports is kept.
 
     Raises:
         UsageError: the directory cannot be made.
@@ -47,6 +54,7 @@ def place(
         "settings": dict(request.settings or {}),
         "operator": request.operator,
         "sample": request.sample,
+        "capture": capture,
     }
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
 
@@ -62,6 +70,12 @@ def resumes(directory: Path) -> bool:
     """Say whether the order is to go on with a run that was cut off."""
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     return bool(words.get("resume"))
+
+
+def captures(directory: Path) -> bool:
+    """Say whether the order is to keep what crosses the ports."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("capture"))
 
 
 def placed(directory: Path) -> Request:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from labctl.capabilities import Gate, Identity, Operator, Reply, Task, TaskKind
+from labctl.capabilities import Gate, Identity, Look, Operator, Reply, Task, TaskKind
 from labctl.errors import AbortedError, StepFailedError
 from labctl.readings import Channel
 from labctl.units import show
@@ -55,6 +55,10 @@ class _ByHand:
     async def connect(self) -> Identity:
         """Nobody to connect."""
         return PERSON
+
+    async def look(self) -> Look:
+        """Nobody to look at."""
+        return Look(PERSON)
 
     async def poll(self) -> Sequence[float | None]:
         """A person is never polled."""

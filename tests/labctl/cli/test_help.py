@@ -139,3 +139,19 @@ def test_devices_lists_what_rig_files_may_name(capsys):
     assert {"kind", "maker", "model", "roles", "quality"} == set(rows[0])
     kinds = {row["kind"]: row for row in rows}
     assert kinds["ika_rct"]["roles"] == ["stirrer"]
+    proven = {row["rule"]: row for row in kinds["ika_rct"]["quality"]}
+    assert proven["watchdog"]["state"] == "done"
+    assert proven["hardware"] == {
+        "rule": "hardware", "state": "todo", "why": "nobody has reported one",
+    }  # fmt: skip
+
+
+def test_devices_tells_of_one_kind_what_is_proven_and_why_not(capsys):
+    assert main(["devices", "mks_901p"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("mks_901p: MKS 901P, 9600 8N1, plays flask_gauge, line_gauge")
+    assert "PyMeasure drives the 974B" in out
+    assert main(["devices"]) == 0
+    assert "10 of 12" in capsys.readouterr().out
+    assert main(["devices", "mks_901"]) == 2
+    assert "did you mean 'mks_901p'" in capsys.readouterr().err

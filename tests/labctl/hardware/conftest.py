@@ -94,7 +94,15 @@ class Going:
         return json.loads((self.directory / FILE_NAME).read_text())["pid"]
 
     def status(self) -> dict:
-        return self.ask("status")["status"]
+        """Ask where it is.
+
+        Raises:
+            UsageError: it came to its end between the question and the answer.
+        """
+        answer = self.ask("status")
+        if "status" not in answer:
+            raise UsageError(answer["reason"])
+        return answer["status"]
 
     def until(self, step: str, within_s: float = 60.0) -> None:
         """Answer what is asked until a step goes on."""
@@ -175,13 +183,15 @@ def started(rig, tmp_path):
     """Start runs as a person does; whatever still goes on at the end is killed."""
     going: list[Going] = []
 
-    def start(to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET) -> Going:
+    def start(
+        to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET, more: tuple[str, ...] = ()
+    ) -> Going:
         (tmp_path / "r.yaml").write_text(recipe.format(to=to))
         (tmp_path / "s.yaml").write_text(sheet)
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
         said = subprocess.run(
-            [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *options, *more], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert said.returncode == 0, said.stderr
         going.append(Going(tmp_path / json.loads(said.stdout)["directory"]))
