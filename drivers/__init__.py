@@ -22,10 +22,18 @@ CATALOG: dict[str, Listing] = {
         "drivers.coherent_obis:CoherentObis", "Coherent", "OBIS LX/LS", ("excitation",), "tcp"
     ),
     "eurotherm_3216": Listing(
-        "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
+        "drivers.eurotherm_3216:Eurotherm3216",
+        "Eurotherm",
+        "3216",
+        ("heater", "warm_line"),
+        checksum=True,
     ),
     "eurotherm_3504": Listing(
-        "drivers.eurotherm_3216:Eurotherm3504", "Eurotherm", "3504", ("heater", "warm_line")
+        "drivers.eurotherm_3216:Eurotherm3504",
+        "Eurotherm",
+        "3504",
+        ("heater", "warm_line"),
+        checksum=True,
     ),
     "harvard_elite11": Listing(
         "drivers.harvard_elite11:HarvardElite11",
@@ -57,6 +65,7 @@ CATALOG: dict[str, Listing] = {
         "Waveshare",
         "Modbus RTU Relay 8CH",
         ("manifold", "jack", "fan", "shutter", "beacon", "button"),
+        checksum=True,
     ),
     "newera_ne1000": Listing(
         "drivers.newera_ne1000:NewEraNe1000", "New Era", "NE-1000", ("pump",), "19200 8N1"
@@ -78,6 +87,7 @@ CATALOG: dict[str, Listing] = {
         "Pfeiffer Vacuum",
         "PPT 100",
         ("flask_gauge", "line_gauge"),
+        checksum=True,
     ),
     "pfeiffer_tpg361": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
@@ -114,6 +124,7 @@ CATALOG: dict[str, Listing] = {
         "EZ-ZONE PM",
         ("heater", "warm_line"),
         "38400 8N1",
+        checksum=True,
     ),
     "wpi_al1000": Listing(
         "drivers.newera_ne1000:WpiAl1000", "WPI", "Aladdin AL-1000", ("pump",), "19200 8N1"

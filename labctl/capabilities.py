@@ -25,7 +25,7 @@ class Listing:
     """One row of a CATALOG: where the class is, and what it is to a person and to the rig file.
 
     `line` is how its port is set as it leaves the factory, `gap_ms` the least time between two
-    commands.
+    commands. `checksum` says that its replies carry one; without, a flipped bit can be a value.
     """
 
     target: str
@@ -34,6 +34,7 @@ class Listing:
     roles: tuple[str, ...] = ()
     line: str = "9600 8N1"
     gap_ms: int = 0
+    checksum: bool = False
 
 
 @dataclass(frozen=True, slots=True)

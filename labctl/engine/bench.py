@@ -13,7 +13,7 @@ from labctl.chemistry.flask import Flask
 from labctl.clock import NS
 from labctl.engine.aiming import landing
 from labctl.engine.doses import Doses
-from labctl.engine.interlocks import Interlocks, Meaning
+from labctl.engine.interlocks import Interlocks
 from labctl.engine.people import People
 from labctl.engine.run import Run
 from labctl.engine.tracking import Tracking
@@ -87,9 +87,12 @@ class EngineBench:
 
     def condition(self, text: str) -> Callable[[], bool | None]:
         """Compile a condition over the rig's signals."""
-        evaluate = compile_tree(parse_condition(text), Meaning(self._interlocks, {}))
+        meaning = self._interlocks.meaning({})
+        evaluate = compile_tree(parse_condition(text), meaning)
 
         def holds() -> bool | None:
+            for window in meaning.windows:
+                window.look()
             value = evaluate()
             return None if value is None else bool(value)
 

@@ -17,11 +17,13 @@ from labctl.engine.run import Run, RunFacts
 from labctl.engine.shadowing import Shadowing
 from labctl.engine.tracking import Tracking
 from labctl.readings import Channel, Kind, Quality, Reading
+from labctl.registry import listing
 from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rules import Interlock
 
 FAST_S, REST_S = 1.0, 8.0
 POLLS_PER_AGE = 2
+POLLS_PER_WINDOW = 4
 FIRST_READING_S = 10.0
 PLAUSIBLE_AMBIENT_MBAR = (600.0, 1100.0)
 TRACKED = (
@@ -77,7 +79,7 @@ class Parts:
         run = self.run
         aliases = run.rig.aliases()
         rules = (*run.plan.rig.model.interlocks, *run.plan.recipe.head.interlocks)
-        self.interlocks.add(rules, aliases)
+        self.interlocks.add(rules, aliases, self._unchecked(aliases))
         run.record.channels(TRACKED)
         for channel in TRACKED:
             run.signals.declare(channel)
@@ -89,7 +91,9 @@ class Parts:
                 run.signals.declare(channel)
             if channels:
                 names = tuple(channel.name for channel in channels)
-                sink = _Sink(run, self.interlocks, channels, self.interlocks.rules_on(names))
+                rules_on = self.interlocks.rules_on(names)
+                unchecked = not self._checksum(name)
+                sink = _Sink(run, self.interlocks, channels, rules_on, unchecked=unchecked)
                 self._sinks[name] = sink
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
@@ -116,6 +120,18 @@ class Parts:
         age_s = math.inf if self._good_ns is None else (run.clock.now_ns() - self._good_ns) / NS
         return run.machine.state.value, age_s, run.heat.on
 
+    def _checksum(self, device: str) -> bool:
+        return listing("drivers", self.run.plan.rig.model.devices[device].kind).checksum
+
+    def _unchecked(self, aliases: dict[str, str]) -> frozenset[str]:
+        """Return the signals whose instruments send no checksum."""
+        return frozenset(
+            _named(channel, name, aliases).name
+            for name, device in self.run.rig.devices.items()
+            if not self._checksum(name)
+            for channel in device.channels
+        )
+
     def _by_hand(self, aliases: dict[str, str]) -> None:
         known = set(aliases.values())
         hand = [signal for signal in self.run.plan.rig.model.signals if signal not in known]
@@ -137,6 +153,9 @@ class Parts:
             for rule in self.interlocks.rules
             if rule.source.max_age is not None and set(rule.signals) & set(signals)
         ]
+        for rule in self.interlocks.rules:
+            if set(rule.signals) & set(signals):
+                ages += [window.length_s / POLLS_PER_WINDOW for window in rule.windows]
         if "flask.T" in signals:
             return FAST_S
         return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
@@ -198,7 +217,8 @@ class Parts:
         run = self.run
         key = run.record.alarm(run.clock.now_ns(), interlock.id, interlock.severity, message)
         self._alarms[interlock.id] = key
-        run.event("interlock", message, {"id": interlock.id}, "error")
+        level = "warning" if interlock.severity == "warn" else "error"
+        run.event("interlock", message, {"id": interlock.id}, level)
         if interlock.severity == "trip":
             self.tripped(interlock, message)
         elif interlock.severity == "freeze":
@@ -215,9 +235,16 @@ class _Sink:
     """The sample path of one instrument: record, signals, interlocks, bus; plain calls."""
 
     def __init__(
-        self, run: Run, interlocks: Interlocks, channels: list[Channel], rules: tuple[Rule, ...]
+        self,
+        run: Run,
+        interlocks: Interlocks,
+        channels: list[Channel],
+        rules: tuple[Rule, ...],
+        *,
+        unchecked: bool,
     ) -> None:
         self._channels = channels
+        self._before = run.signals.before if unchecked and rules else None
         self._rules = rules
         self._append = run.record.append
         self._latest = run.signals.latest
@@ -235,6 +262,8 @@ class _Sink:
                 quality = quality_of(value, channel)
             reading = Reading(channel.name, value, quality, now_ns)
             append(reading)
+            if self._before is not None and channel.name in latest:
+                self._before[channel.name] = latest[channel.name]
             latest[channel.name] = reading
             if listened:
                 self._bus.publish(reading)
