@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from labctl.errors import ExpressionError, UnitError
-from labctl.expressions import Tree, parse_condition
+from labctl.expressions import Number, Tree, parse_condition
 from labctl.fields import Duration, Name, Strict
 from labctl.units import parse
 
@@ -118,3 +118,12 @@ class Interlock(Strict):
     grace: Duration = 0.0
     latch: YesNo = False
     action: str = ""
+
+
+Severity = Literal["trip", "freeze", "inhibit", "warn"]
+
+
+def built_in(id_: str, severity: Severity, requires: str) -> Interlock:
+    """Return a rule that labctl brings along and judges by its own code, said in words."""
+    condition = Condition(requires, Number(1.0, "", ""))
+    return Interlock.model_validate({"id": id_, "severity": severity, "require": condition})

@@ -16,6 +16,7 @@ from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
 from labctl.engine.shadowing import Shadowing
 from labctl.engine.tracking import Tracking
+from labctl.engine.verification import Verification
 from labctl.readings import Channel, Kind, Quality, Reading
 from labctl.registry import listing
 from labctl.rig.devices import PumpEntry, RelayEntry
@@ -60,6 +61,7 @@ class Parts:
         self._alarms: dict[str, int] = {}
         self._sinks: dict[str, _Sink] = {}
         self._good_ns: int | None = None
+        self._verification: Verification | None = None
 
     def polling(self) -> list[tuple[str, Coroutine[object, object, None]]]:
         """Return the polling of all instruments."""
@@ -94,6 +96,8 @@ class Parts:
                 rules_on = self.interlocks.rules_on(names)
                 unchecked = not self._checksum(name)
                 sink = _Sink(run, self.interlocks, channels, rules_on, unchecked=unchecked)
+                if name == run.plan.rig.entry("heater")[0]:
+                    sink.also = self.verification(aliases).sampled
                 self._sinks[name] = sink
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
@@ -119,6 +123,12 @@ class Parts:
             self._good_ns = run.clock.now_ns() - age_ns
         age_s = math.inf if self._good_ns is None else (run.clock.now_ns() - self._good_ns) / NS
         return run.machine.state.value, age_s, run.heat.on
+
+    def verification(self, aliases: Mapping[str, str]) -> Verification:
+        """Return the thermal verification of the run's flask."""
+        if self._verification is None:
+            self._verification = Verification(self.run, aliases, self._violated)
+        return self._verification
 
     def _checksum(self, device: str) -> bool:
         return listing("drivers", self.run.plan.rig.model.devices[device].kind).checksum
@@ -243,6 +253,7 @@ class _Sink:
         *,
         unchecked: bool,
     ) -> None:
+        self.also: Callable[[], None] | None = None
         self._channels = channels
         self._before = run.signals.before if unchecked and rules else None
         self._rules = rules
@@ -268,6 +279,8 @@ class _Sink:
             if listened:
                 self._bus.publish(reading)
         self._sampled(self._rules)
+        if self.also is not None:
+            self.also()
 
 
 def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:

@@ -55,6 +55,12 @@ class Probe(Strict):
     max: Temperature | None = None
 
 
+class HeaterProbe(Probe):
+    """What a heater is controlled by: its last digit never stands still for as long as `frozen`."""
+
+    frozen: Duration = Field(180.0, gt=0)
+
+
 class HeaterLimits(Strict):
     """What may be asked of a temperature controller."""
 
@@ -81,7 +87,7 @@ class HeaterEntry(Entry):
     """A temperature controller."""
 
     unit: int = Field(1, ge=1, le=247)
-    probe: Probe | None = None
+    probe: HeaterProbe | None = None
     limits: HeaterLimits
     verify: HeaterVerify = HeaterVerify()
     calibration: ProbeCalibration | None = None
