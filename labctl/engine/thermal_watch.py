@@ -196,6 +196,8 @@ class ThermalWatch:
     def _off_and_rising(self, sample: ThermalSample, flask_c: float) -> str:
         limits, off_s = self.limits, self._off.lasts_s
         before, mantle = self._half.oldest, self._mantle.oldest
+        if sample.disturbed:  # a mantle warms a flask that was chilled, also without output
+            return ""
         if off_s >= limits.off_s and before and flask_c - before[1] > limits.off_rise_k:
             return f"+{flask_c - before[1]:.1f} K in {limits.off_rise_s:.0f} s without output"
         if off_s < limits.mantle_off_s or mantle is None or sample.mantle_c is None:

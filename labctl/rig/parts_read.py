@@ -66,7 +66,8 @@ def signals_of(rig: LoadedRig) -> Iterator[tuple[str, str, str]]:
             yield "stirrer.speed", "rotation", ""
     for signal, reference in model.signals.items():
         name, _, part = reference.partition(".")
-        found = parts_read(model.devices[name])
+        entry = model.devices.get(name)
+        found = {} if entry is None else parts_read(entry)
         if found:
             yield signal, found.get(part or next(iter(found)), "any"), name
         else:
