@@ -123,7 +123,8 @@ class Interlock(Strict):
 Severity = Literal["trip", "freeze", "inhibit", "warn"]
 
 
-def built_in(id_: str, severity: Severity, requires: str) -> Interlock:
+def built_in(id_: str, severity: Severity, requires: str, action: str = "") -> Interlock:
     """Return a rule that labctl brings along and judges by its own code, said in words."""
     condition = Condition(requires, Number(1.0, "", ""))
-    return Interlock.model_validate({"id": id_, "severity": severity, "require": condition})
+    row = {"id": id_, "severity": severity, "require": condition, "action": action}
+    return Interlock.model_validate(row)

@@ -131,17 +131,17 @@ def reachable(plan: Plan) -> Iterator[Finding]:
 
 
 def action(plan: Plan) -> Iterator[Finding]:
-    """`interlocks.action`: what is done besides is `heater off`, `close VALVE` or `stop PUMP`."""
+    """`interlocks.action`: `heater off`, `shut vacuum`, `close VALVE` or `stop PUMP` is meant."""
     outputs = _coils(plan)
     devices = set(plan.rig.model.devices)
     for written in _written(plan):
         verb, _, name = written.rule.action.partition(" ")
         known = {"close": outputs, "stop": devices}.get(verb, set())
-        if written.rule.action in {"", "heater off"} or name in known:
+        if written.rule.action in {"", "heater off", "shut vacuum"} or name in known:
             continue
         message = (
-            f"{written.rule.id}: {written.rule.action!r} is none of heater off, close VALVE, "
-            f"stop PUMP{nearest(name, outputs | devices)}"
+            f"{written.rule.id}: {written.rule.action!r} is none of heater off, shut vacuum, "
+            f"close VALVE, stop PUMP{nearest(name, outputs | devices)}"
         )
         yield written.mark("action").finding("interlocks.action", message)
 

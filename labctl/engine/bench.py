@@ -141,9 +141,8 @@ class EngineBench:
         output = self._run.rig.valve(name)
         if output.by_person and open_:
             await self._read_for(name)
-        await output.board.switch(
-            output.name, open_, self._interlocks.gate(name) if open_ else None
-        )
+        gate = await self._interlocks.permit(name) if open_ else None
+        await output.board.switch(output.name, open_, gate)
         self._run.commanded[name] = open_
         self._run.event("valve", f"{name} {'open' if open_ else 'shut'}")
 

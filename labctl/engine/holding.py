@@ -205,10 +205,14 @@ class Holding:
                 await cast("SyringePump", self._run.rig.devices[load.pump]).stop()
 
     async def _act(self, action: str) -> None:
-        """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
+        """Do what an interlock names: `close VALVE`, `shut vacuum`, `stop PUMP`, `heater off`."""
         verb, _, name = action.partition(" ")
         if action == "heater off":
             await self._run.heat.off()
+        elif action == "shut vacuum":
+            for valve in VACUUM:
+                if self._run.commanded.get(valve):
+                    await self._valve(valve, open_=False)
         elif verb == "close":
             await self._valve(name, open_=False)
         elif verb == "stop" and name in self._run.rig.devices:

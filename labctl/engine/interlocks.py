@@ -20,6 +20,8 @@ from labctl.errors import StepFailedError
 from labctl.expressions import Evaluate, compile_tree, names_in
 from labctl.rules import Interlock
 
+SECOND_READING_S = 5.0
+
 
 @dataclass
 class Rule:
@@ -143,6 +145,26 @@ class Interlocks:
                     raise StepFailedError(f"{output} is inhibited: {self.reason(rule)}")
 
         return ask
+
+    async def permit(self, output: str) -> Callable[[], None] | None:
+        """Return an output's gate; where one reading alone allows it, once the next one is there.
+
+        The gate is asked at the wire all the same.
+        """
+        end_ns = self.clock.now_ns() + round(SECOND_READING_S * NS)
+        while self._awaits_second(output) and self.clock.now_ns() < end_ns:
+            await self.clock.sleep_until(self.clock.now_ns() + NS // 4)
+        return self.gate(output)
+
+    def _awaits_second(self, output: str) -> bool:
+        self._gated = output
+        try:
+            return any(
+                rule.twice and self._fine(rule) and self._broke(rule, True)
+                for rule in self._gates.get(output, ())
+            )
+        finally:
+            self._gated = ""
 
     def stands(self, interlock: Interlock) -> bool:
         """Say whether a rule was told as violated and does not hold again yet."""

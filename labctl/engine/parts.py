@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from labctl.capabilities import quality_of
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
+from labctl.engine.comms import Comms
 from labctl.engine.doses import IDLE_POLL_S, Doses
 from labctl.engine.interlocks import Interlocks, Rule
 from labctl.engine.optics import Optics
@@ -19,6 +20,7 @@ from labctl.engine.tracking import Tracking
 from labctl.engine.verification import Verification
 from labctl.readings import Channel, Kind, Quality, Reading
 from labctl.registry import listing
+from labctl.rig.comms import policy_of
 from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rules import Interlock
 
@@ -51,6 +53,7 @@ class Parts:
         self.froze: Callable[[Interlock, str], None] = _ignored
         self.people = People(run)
         self.poller = Poller(run.clock, self._told)
+        self.comms = Comms(run, self.poller, self._violated, self._cleared)
         self.interlocks = Interlocks(
             run.signals, RunFacts(run), run.clock, self._violated, self._cleared
         )
@@ -110,6 +113,7 @@ class Parts:
         """Return the watchers that start once the rig is up; `anchors`: when steps began, in s."""
         return [
             ("interlocks", self.interlocks.watch()),
+            ("silence", self.comms.watch()),
             ("tracking", self.tracking.follow()),
             ("trap", self.people.watch_trap()),
             ("shadow", self.shadowing.watch(anchors)),
@@ -166,9 +170,11 @@ class Parts:
         for rule in self.interlocks.rules:
             if set(rule.signals) & set(signals):
                 ages += [window.length_s / POLLS_PER_WINDOW for window in rule.windows]
+        period_s = max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
         if "flask.T" in signals:
-            return FAST_S
-        return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
+            period_s = FAST_S
+        asked_s = policy_of(self.run.plan.rig, name).poll_s
+        return period_s if asked_s is None else min(period_s, asked_s)
 
     def _all_read(self) -> bool:
         wanted = [s for s in ("flask.T", "flask.P") if s in self.run.rig.aliases().values()]
@@ -218,6 +224,10 @@ class Parts:
             run.event("warm_line", f"warm line to {max(kept):g} °C")
 
     def _told(self, name: str, message: str, silent: bool) -> None:
+        if silent:
+            self.comms.fell_silent(name)
+        else:
+            self.comms.answers(name)
         level = "warning" if silent else "info"
         self.run.event(
             "device.silent" if silent else "device.answers", f"{name}: {message}", level=level
@@ -255,7 +265,7 @@ class _Sink:
     ) -> None:
         self.also: Callable[[], None] | None = None
         self._channels = channels
-        self._before = run.signals.before if unchecked and rules else None
+        self._before = run.signals.before if unchecked else None
         self._rules = rules
         self._append = run.record.append
         self._latest = run.signals.latest

@@ -66,8 +66,8 @@ def signals_of(rig: LoadedRig) -> Iterator[tuple[str, str, str]]:
             yield "stirrer.speed", "rotation", ""
     for signal, reference in model.signals.items():
         name, _, part = reference.partition(".")
-        entry = model.devices.get(name)
-        found = {} if entry is None else parts_read(entry)
+        source = model.devices.get(name)
+        found = {} if source is None else parts_read(source)
         if found:
             yield signal, found.get(part or next(iter(found)), "any"), name
         else:

@@ -368,6 +368,21 @@ def test_a_flipped_bit_opens_no_gate_where_there_is_no_checksum(bench):
     b.locks.gate("line_1")()
 
 
+async def test_a_gate_that_one_reading_opens_waits_for_the_next(bench):
+    class Clock(VirtualClock):
+        async def sleep_until(self, t_ns, priority=None):
+            b.read("flask.P", 1000.0, 3)
+
+    inhibit = rule("flask.P > 975 mbar", severity="inhibit", gates=["line_1"])
+    b = bench(inhibit, unchecked={"flask.P"})
+    b.locks.clock = Clock(b.loop, dt.datetime(2025, 11, 3, 9))
+    b.read("flask.P", 970.0, 1)
+    b.read("flask.P", 980.0, 2)
+    with pytest.raises(StepFailedError):
+        b.locks.gate("line_1")()
+    (await b.locks.permit("line_1"))()
+
+
 @given(st.lists(st.floats(0, 500), min_size=2, max_size=80), st.integers(0, 79))
 def test_no_single_wrong_value_in_a_steady_stream_is_told(values, at):
     b = Bench(rule("flask.P < 400 mbar"), unchecked={"flask.P"})
