@@ -131,7 +131,7 @@ def reachable(plan: Plan) -> Iterator[Finding]:
 
 
 def action(plan: Plan) -> Iterator[Finding]:
-    """`interlocks.action`: `heater off`, `shut vacuum`, `close VALVE` or `stop PUMP` is meant."""
+    """`interlocks.action`: what is done besides is one of the actions that there are."""
     outputs = _coils(plan)
     devices = set(plan.rig.model.devices)
     for written in _written(plan):
