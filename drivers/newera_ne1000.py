@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
+from labctl.capabilities import Change, DeviceSettings, Gate, Identity, PumpState
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -109,6 +109,7 @@ class NewEraNe1000:
             raise RefusedByDeviceError(self.name, "VER", expected, f"{model}; correct the kind")
         if (await self._pump.read(""))[0] not in _MOVING:
             await self._prepare()
+        self._pump.restarted = False
         return Identity(self.maker, model, firmware=firmware)
 
     async def poll(self) -> tuple[float | None, ...]:
@@ -121,6 +122,10 @@ class NewEraNe1000:
         """
         status, data = await self._pump.read("DIS", Priority.POLL)
         return self._infused_ml(data), 1.0 if status in {"I", "X"} else 0.0
+
+    def changed(self) -> Change | None:
+        """Return that it was switched off or reset, until it is connected anew."""
+        return Change(_ALARMS["R"]) if self._pump.restarted else None
 
     @staticmethod
     def rates_ml_min(bore_mm: float) -> tuple[float, float]:
@@ -313,6 +318,7 @@ class _Dialogue:
 
     def __init__(self, port: Port, name: str, address: int, *, safe: bool) -> None:
         self.alarm = ""
+        self.restarted = False
         self._port = port
         self._name = name
         self._address = address
@@ -403,6 +409,7 @@ class _Dialogue:
         alarm, status, data = self._parse(command, reply)
         if alarm:
             self.alarm = alarm
+            self.restarted = self.restarted or alarm == "R"
             await self._hear_out(priority)
             raise RefusedByDeviceError(
                 self._name, command or "status", "no alarm", f"alarm {alarm}: {_ALARMS[alarm]}"
@@ -454,6 +461,7 @@ class _Dialogue:
             match = _REPLY.fullmatch(packet.text.decode("latin-1"))
             if packet.intact and match and match[2] and int(match[1]) == self._address:
                 self.alarm = match[2]
+                self.restarted = self.restarted or match[2] == "R"
             packet = find_packet(data, packet.end)
 
 

@@ -84,6 +84,28 @@ class Device(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an instrument does otherwise than it was told: turned at its panel, or it restarted.
+
+    `found` and `meant` are the value that it has and the one that it was given, in the canonical
+    unit of its first channel, where there is one that could be adopted.
+    """
+
+    text: str
+    found: float | None = None
+    meant: float | None = None
+
+
+@runtime_checkable
+class NoticesChanges(Protocol):
+    """An instrument whose driver sees that it was changed behind labctl's back."""
+
+    def changed(self) -> Change | None:
+        """Return what the polls so far show to be changed, until it is put right; else None."""
+        ...
+
+
 class TemperatureController(Device, Protocol):
     """Heats one place to a setpoint; ramps inside the instrument."""
 

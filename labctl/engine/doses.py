@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
-from labctl.capabilities import Gate, PumpState, SyringePump, Task, TaskKind
+from labctl.capabilities import Gate, NoticesChanges, PumpState, SyringePump, Task, TaskKind
 from labctl.clock import NS
 from labctl.engine.comms import is_lost
 from labctl.engine.interlocks import Interlocks
 from labctl.engine.people import People
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run
-from labctl.errors import AbandonedError, DeviceError, StepFailedError
+from labctl.errors import AbandonedError, DeviceError, RefusedByDeviceError, StepFailedError
 from labctl.record import DoseRow
 from labctl.rig.comms import policy_of
 from labctl.units import show, show_amount
@@ -248,6 +248,7 @@ class Doses:
             if await pump.state() is PumpState.INFUSING:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
+            _must_have_kept_its_counter(pump)
         except DeviceError as error:
             run.record.settle(intent, run.clock.now_ns(), "unknown", {"why": str(error)})
             run.record.dose(replace(given.row, state="unknown", end_ns=run.clock.now_ns()))
@@ -324,6 +325,17 @@ class Doses:
     def _data(request: DoseRequest, by: str) -> dict[str, str | float]:
         data: dict[str, str | float] = {"id": request.id, "reagent": request.reagent, "by": by}
         return data | {"volume_ml": request.volume_ml, "into": request.into}
+
+
+def _must_have_kept_its_counter(pump: SyringePump) -> None:
+    """Refuse what a pump counts that was switched off meanwhile.
+
+    Raises:
+        RefusedByDeviceError: it was.
+    """
+    change = pump.changed() if isinstance(pump, NoticesChanges) else None
+    if change is not None:
+        raise RefusedByDeviceError(pump.name, "its counter", "what it has infused", change.text)
 
 
 class _Stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from labctl.capabilities import quality_of
+from labctl.capabilities import Change, NoticesChanges, quality_of
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
 from labctl.engine.comms import Comms
@@ -51,6 +51,7 @@ class Parts:
         self.run = run
         self.tripped: Callable[[Interlock, str], None] = _ignored
         self.froze: Callable[[Interlock, str], None] = _ignored
+        self.changed: Callable[[str, Change], bool] = _unheard
         self.people = People(run)
         self.poller = Poller(run.clock, self._told)
         self.comms = Comms(run, self.poller, self._violated, self._cleared)
@@ -100,7 +101,9 @@ class Parts:
                 unchecked = not self._checksum(name)
                 sink = _Sink(run, self.interlocks, channels, rules_on, unchecked=unchecked)
                 if name == run.plan.rig.entry("heater")[0]:
-                    sink.also = self.verification(aliases).sampled
+                    sink.also.append(self.verification(aliases).sampled)
+                if isinstance(device, NoticesChanges):
+                    sink.also.append(_Changes(name, device, self).sampled)
                 self._sinks[name] = sink
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
@@ -127,6 +130,11 @@ class Parts:
             self._good_ns = run.clock.now_ns() - age_ns
         age_s = math.inf if self._good_ns is None else (run.clock.now_ns() - self._good_ns) / NS
         return run.machine.state.value, age_s, run.heat.on
+
+    def allow(self, setpoint_c: float) -> None:
+        """Let the flask go to a setpoint in °C that the recipe does not declare."""
+        if self._verification is not None:
+            self._verification.allow(setpoint_c)
 
     def verification(self, aliases: Mapping[str, str]) -> Verification:
         """Return the thermal verification of the run's flask."""
@@ -263,7 +271,7 @@ class _Sink:
         *,
         unchecked: bool,
     ) -> None:
-        self.also: Callable[[], None] | None = None
+        self.also: list[Callable[[], None]] = []
         self._channels = channels
         self._before = run.signals.before if unchecked else None
         self._rules = rules
@@ -289,8 +297,26 @@ class _Sink:
             if listened:
                 self._bus.publish(reading)
         self._sampled(self._rules)
-        if self.also is not None:
-            self.also()
+        for judge in self.also:
+            judge()
+
+
+class _Changes:
+    """Tells once of each change that an instrument shows, when somebody can be asked about it."""
+
+    def __init__(self, name: str, device: NoticesChanges, parts: Parts) -> None:
+        self._name = name
+        self._device = device
+        self._parts = parts
+        self._told = ""
+
+    def sampled(self) -> None:
+        """Look after a poll."""
+        change = self._device.changed()
+        if change is None:
+            self._told = ""
+        elif change.text != self._told and self._parts.changed(self._name, change):
+            self._told = change.text
 
 
 def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:
@@ -298,6 +324,11 @@ def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:
     return Channel(
         aliases.get(full, full), channel.dimension, channel.low, channel.high, channel.kind
     )
+
+
+def _unheard(name: str, change: Change) -> bool:
+    """Nobody listens yet."""
+    return False
 
 
 def _ignored(interlock: Interlock, message: str) -> None:
