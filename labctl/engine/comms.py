@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from labctl.clock import NS, Priority
 from labctl.engine.poller import Polled, Poller
 from labctl.engine.run import Run
+from labctl.errors import DeviceError
 from labctl.rig.comms import CommsPolicy, policy_of
 from labctl.rules import Interlock, Severity, built_in
 
@@ -43,11 +44,15 @@ class Comms:
         self._cleared = cleared
         self._silent: dict[str, _Silent] = {}
         self._woken = asyncio.Event()
+        self._unplugged = asyncio.Event()
+        self._why: dict[str, str] = {}
 
     def fell_silent(self, name: str) -> None:
         """Begin to watch an instrument that did not answer."""
         self._silent[name] = _Silent(policy_of(self._run.plan.rig, name))
         self._woken.set()
+        if self._lost_ports():
+            self._unplugged.set()
 
     def answers(self, name: str) -> None:
         """End the watch over an instrument that answers again."""
@@ -65,6 +70,32 @@ class Comms:
                 for name, row in tuple(self._silent.items()):
                     self._look(name, row)
                 await clock.sleep_until(clock.now_ns() + LOOK_NS, Priority.TRIP)
+
+    async def reopen(self) -> None:
+        """Open lost ports again as soon as they are back, until cancelled."""
+        run = self._run
+        while True:
+            await self._unplugged.wait()
+            self._unplugged.clear()
+            while lost := self._lost_ports():
+                for port in lost:
+                    await self._reopen(port)
+                await run.clock.sleep_until(run.clock.now_ns() + NS)
+
+    async def _reopen(self, port: str) -> None:
+        try:
+            await self._run.rig.reopen(port)
+        except DeviceError as error:
+            if self._why.get(port) != str(error):
+                self._run.event("port.lost", str(error), {"port": port}, "warning")
+            self._why[port] = str(error)
+        else:
+            self._why.pop(port, None)
+            message = f"port {port} is open again, and the same instruments answer"
+            self._run.event("port.reopened", message, {"port": port})
+
+    def _lost_ports(self) -> list[str]:
+        return [name for name, port in self._run.rig.ports.items() if port.lost]
 
     def _look(self, name: str, row: _Silent) -> None:
         polled = self._poller.polled(name)

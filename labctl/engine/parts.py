@@ -117,6 +117,7 @@ class Parts:
         return [
             ("interlocks", self.interlocks.watch()),
             ("silence", self.comms.watch()),
+            ("ports", self.comms.reopen()),
             ("tracking", self.tracking.follow()),
             ("trap", self.people.watch_trap()),
             ("shadow", self.shadowing.watch(anchors)),
