@@ -101,7 +101,8 @@ class Parts:
                 unchecked = not self._checksum(name)
                 sink = _Sink(run, self.interlocks, channels, rules_on, unchecked=unchecked)
                 if name == run.plan.rig.entry("heater")[0]:
-                    sink.also.append(self.verification(aliases).sampled)
+                    judging = self.verification(aliases)
+                    sink.also += [judging.sampled, judging.mixed]
                 if isinstance(device, NoticesChanges):
                     sink.also.append(_Changes(name, device, self).sampled)
                 self._sinks[name] = sink

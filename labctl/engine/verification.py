@@ -1,4 +1,4 @@
-"""Feeds the thermal watch from the sample path, and trips on what it finds."""
+"""Feeds thermal watch and mixing from the sample path; trips on the one, warns of the other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from labctl.clock import NS
+from labctl.engine.mixing import Mixing
 from labctl.engine.run import Run
 from labctl.engine.thermal_watch import MantleModel, ThermalLimits, ThermalSample, ThermalWatch
 from labctl.plan import Plan
@@ -27,6 +28,7 @@ class Verification:
         self._run = run
         self._violated = violated
         self._told: set[str] = set()
+        self._mixing = Mixing()
         self._output = aliases.get(f"{name}.output", f"{name}.output")
         self._setpoint = aliases.get(f"{name}.setpoint", f"{name}.setpoint")
         self._flask = run.flask
@@ -68,6 +70,17 @@ class Verification:
             self._told.add(verdict.rule)
             rule = built_in(f"thermal_{verdict.rule}", "trip", "a flask that heats as one can")
             self._violated(rule, f"{verdict.rule}: {verdict.message}")
+
+    def mixed(self) -> None:
+        """Doubt the stirring where two probes do not come together after a dose."""
+        run = self._run
+        value, t_s = run.signals.value, run.clock.now_ns() / NS
+        doubt = self._mixing.see(t_s, value(FLASK), value(SECOND), dosed=run.has_token("injection"))
+        if doubt is not None:
+            rpm = value("stirrer.speed")
+            turns = "" if rpm is None else f" The stirrer reads {rpm:.0f} rpm."
+            rule = built_in("mixing", "warn", "a flask that mixes")
+            self._violated(rule, f"{doubt}: does the bar turn?{turns}")
 
     def _model(self) -> MantleModel:
         glass_j_k = self._vessel.empty_heat_capacity
