@@ -32,7 +32,7 @@ class ThermalLimits:
     drop_per_s: float = 0.0035
     rise_k_s: float = 3.0
     power_s: float = 60.0
-    power_rise_k: float = 2.0
+    power_rise_k: float = 1.0
     power_gap_k: float = 15.0
     off_s: float = 45.0
     off_rise_s: float = 30.0
@@ -40,9 +40,9 @@ class ThermalLimits:
     mantle_off_s: float = 25.0
     mantle_rise_s: float = 20.0
     mantle_rise_k: float = 4.0
-    model_k: float = 60.0
+    model_k: float = 50.0
     model_s: float = 20.0
-    model_pull_per_s: float = 0.0008
+    model_pull_per_s: float = 0.006
     frozen_s: float = 180.0
     probes_k: float = 8.0
     probes_s: float = 10.0

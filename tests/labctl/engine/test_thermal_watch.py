@@ -55,8 +55,8 @@ def test_a_dose_may_drop_the_flask():
 
 def test_full_power_must_show_within_a_minute():
     full = {"output": 0.85, "setpoint_c": 200.0}
-    assert see(watch(rules=["R4"]), wavy(100.0, 0.02, 90), **full) == ("R4", 60)
-    assert see(watch(rules=["R4"]), wavy(100.0, 0.05, 90), **full) is None
+    assert see(watch(rules=["R4"]), wavy(100.0, 0.01, 90), **full) == ("R4", 60)
+    assert see(watch(rules=["R4"]), wavy(100.0, 0.03, 90), **full) is None
     near = {"output": 0.85, "setpoint_c": 110.0}
     assert see(watch(rules=["R4"]), wavy(100.0, 0.0, 90), **near) is None
 
