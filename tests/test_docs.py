@@ -173,8 +173,9 @@ def test_the_use_of_the_reference_is_read_by_labctl():
 def test_the_interlocks_of_the_explanation_are_read_and_checked_by_labctl():
     (rules,) = yaml_of(DOCS / "explanations/interlocks.md")
     rig = (ROOT / "rigs/schlenk.yaml").read_text(encoding="utf-8")
-    shipped = {line.split("id: ")[1].split(",")[0] for line in rig.splitlines() if "- {id: " in line}
-    new = [row for row in rules.splitlines()[1:] if row.split("id: ")[1].split(",")[0] not in shipped]
+    shipped = set(re.findall(r"^- {id: (\w+)", rig, re.MULTILINE))
+    rows = rules.splitlines()[1:]
+    new = [row for row in rows if re.match(r"- {id: (\w+)", row)[1] not in shipped]
     assert len(new) == 2
     path = ROOT / "recipes/inp_zns_surface_initiated.yaml"
     sheet = compose(path.with_suffix(".batch.yaml").read_text(encoding="utf-8"))
