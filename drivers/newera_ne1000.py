@@ -317,8 +317,7 @@ class _Dialogue:
     """Questions to one address and their answers; keeps the last alarm until it is cleared."""
 
     def __init__(self, port: Port, name: str, address: int, *, safe: bool) -> None:
-        self.alarm = ""
-        self.restarted = False
+        self.alarm, self.restarted = "", False
         self._port = port
         self._name = name
         self._address = address
@@ -408,8 +407,7 @@ class _Dialogue:
         )
         alarm, status, data = self._parse(command, reply)
         if alarm:
-            self.alarm = alarm
-            self.restarted = self.restarted or alarm == "R"
+            self.alarm, self.restarted = alarm, self.restarted or alarm == "R"
             await self._hear_out(priority)
             raise RefusedByDeviceError(
                 self._name, command or "status", "no alarm", f"alarm {alarm}: {_ALARMS[alarm]}"
@@ -460,8 +458,7 @@ class _Dialogue:
         while packet is not None:
             match = _REPLY.fullmatch(packet.text.decode("latin-1"))
             if packet.intact and match and match[2] and int(match[1]) == self._address:
-                self.alarm = match[2]
-                self.restarted = self.restarted or match[2] == "R"
+                self.alarm, self.restarted = match[2], self.restarted or match[2] == "R"
             packet = find_packet(data, packet.end)
 
 

@@ -21,6 +21,8 @@ class ThermalLimits:
     `python -m benchmarks.thermal` runs it again. `frozen_s` belongs to the sensor: for so long its
     last digit cannot stand still by its own noise (0.05 K at a resolution of 0.1 K).
     `highest_c` is the highest setpoint that the recipe declares, `full` the highest output allowed.
+    `power_model_k` is what the observer must expect before R4 misses a rise, `coast_share` how much
+    of what the mantle still gives R5 allows.
     """
 
     highest_c: float
@@ -34,9 +36,11 @@ class ThermalLimits:
     power_s: float = 60.0
     power_rise_k: float = 1.0
     power_gap_k: float = 15.0
+    power_model_k: float = 5.0
     off_s: float = 45.0
     off_rise_s: float = 30.0
     off_rise_k: float = 4.0
+    coast_share: float = 1.5
     mantle_off_s: float = 25.0
     mantle_rise_s: float = 20.0
     mantle_rise_k: float = 4.0
@@ -153,8 +157,6 @@ class ThermalWatch:
         self._k_s = None
         if before is not None and t_s - before[0] <= limits.gap_s:
             self._k_s = (flask_c - before[1]) / (t_s - before[0])
-        self._minute.put(t_s, flask_c)
-        self._half.put(t_s, flask_c)
         if sample.mantle_c is not None:
             self._mantle.put(t_s, sample.mantle_c)
         known = output is not None and sample.setpoint_c is not None
@@ -165,6 +167,8 @@ class ThermalWatch:
         self._still.held(t_s, truth=flask_c == self._last_c and sample.heating)
         self._last_c = flask_c
         self._observer.follow(sample, flask_c, self.model)
+        self._half.put(t_s, flask_c, self._observer.coasted_k)
+        self._minute.put(t_s, flask_c, self._observer.coasted_k)
         far = abs(flask_c - self._observer.flask_c) > limits.model_k
         self._model.held(t_s, truth=far and not sample.disturbed)
         second_c = sample.second_c
@@ -185,11 +189,15 @@ class ThermalWatch:
         return f"the flask rises by {k_s:.1f} K/s to {flask_c:.0f} °C, and cannot"
 
     def _no_rise(self, sample: ThermalSample, flask_c: float) -> str:
-        limits, before = self.limits, self._minute.oldest
-        if self._full.lasts_s < limits.power_s or before is None or sample.disturbed:
+        limits, before, half = self.limits, self._minute.oldest, self._half.oldest
+        if before is None or half is None or sample.disturbed:
             return ""
-        rise_k = flask_c - before[1]
-        if rise_k >= limits.power_rise_k:
+        if self._full.lasts_s < limits.power_s:
+            return ""
+        rise_k, expected_k = flask_c - before[1], self._observer.coasted_k - before[2]
+        # A flask that was cooling goes on falling until the mantle is warm, and then turns.
+        turns = flask_c - half[1] >= limits.power_rise_k / 2
+        if turns or rise_k >= limits.power_rise_k or expected_k < limits.power_model_k:
             return ""
         return f"{rise_k:.1f} K in {limits.power_s:.0f} s at full power: no heat, or a probe out"
 
@@ -198,8 +206,10 @@ class ThermalWatch:
         before, mantle = self._half.oldest, self._mantle.oldest
         if sample.disturbed:  # a mantle warms a flask that was chilled, also without output
             return ""
-        if off_s >= limits.off_s and before and flask_c - before[1] > limits.off_rise_k:
-            return f"+{flask_c - before[1]:.1f} K in {limits.off_rise_s:.0f} s without output"
+        if off_s >= limits.off_s and before is not None:
+            rise_k, coasts_k = flask_c - before[1], self._observer.coasted_k - before[2]
+            if rise_k - limits.coast_share * max(coasts_k, 0.0) > limits.off_rise_k:
+                return f"+{rise_k:.1f} K in {limits.off_rise_s:.0f} s without output"
         if off_s < limits.mantle_off_s or mantle is None or sample.mantle_c is None:
             return ""
         rise_k = sample.mantle_c - mantle[1]
@@ -232,17 +242,19 @@ class ThermalWatch:
 
 
 class _Past:
-    """Keeps one value for a time: `oldest` is (s, value) at least that long ago, or None."""
+    """Keeps one value for a time: `oldest` is (s, value, another) so long ago, or None."""
 
     def __init__(self, length_s: float) -> None:
-        self.oldest: tuple[float, float] | None = None
+        self.oldest: tuple[float, float, float] | None = None
         self._length_s = length_s
-        self._kept: deque[tuple[float, float]] = deque()
+        self._kept: deque[tuple[float, float, float]] = deque()
 
-    def put(self, t_s: float, value: float) -> tuple[float, float] | None:
+    def put(
+        self, t_s: float, value: float, another: float = 0.0
+    ) -> tuple[float, float, float] | None:
         """Keep a value; return the youngest that is old enough."""
         kept = self._kept
-        kept.append((t_s, value))
+        kept.append((t_s, value, another))
         while kept[0][0] <= t_s - self._length_s:
             self.oldest = kept.popleft()
         return self.oldest
@@ -267,10 +279,14 @@ class _Lasts:
 
 
 class _Observer:
-    """Mantle and flask as the power given would have them, pulled slowly to what is measured."""
+    """Mantle and flask as the power given would have them, pulled slowly to what is measured.
+
+    `coasted_k` sums what the flask has risen by the mantle's heat, in K, whatever was measured.
+    """
 
     def __init__(self, limits: ThermalLimits) -> None:
         self.flask_c = 0.0
+        self.coasted_k = 0.0
         self._limits = limits
         self._mantle_c = 0.0
         self._at_s: float | None = None
@@ -296,4 +312,6 @@ class _Observer:
         loss_w = model.flask_loss_w_k * (self.flask_c - ambient_c)
         loss_w += model.radiation_w_k4 * (kelvin**4 - ambient**4)
         self._mantle_c += dt_s * (power_w - flow_w - out_w) / model.mantle_j_k
-        self.flask_c += dt_s * (flow_w - loss_w) / model.flask_j_k
+        rise_k = dt_s * (flow_w - loss_w) / model.flask_j_k
+        self.flask_c += rise_k
+        self.coasted_k += rise_k

@@ -121,7 +121,7 @@ def test_a_lost_stirrer_freezes_before_anything_is_injected(conducted, rig_text)
     assert not [d for _, d in run.sent("pumps", 60 * NS) if b"RUN" in d]
 
 
-@pytest.mark.parametrize(("lost_after", "within"), [("20 s", (79, 80.6)), ("4 s", (63, 64.6))])
+@pytest.mark.parametrize(("lost_after", "within"), [("12 s", (71, 72.6)), ("4 s", (63, 64.6))])
 def test_the_rig_file_may_say_otherwise(conducted, rig_text, lost_after, within):
     rig = without(rig_text, "two_probes").replace(
         "heating: never,", f"heating: never, lost_after: {lost_after}, on_lost: safe state,"
@@ -133,9 +133,9 @@ def test_the_rig_file_may_say_otherwise(conducted, rig_text, lost_after, within)
 
 def test_a_frozen_run_cannot_be_resumed_before_the_instrument_answers(conducted, rig_text, chooses):
     rig = without(rig_text, "two_probes")
-    during = {40: mute("stirrer", seconds=60)}
+    during = {40: mute("stirrer", seconds=13)}
     run = conducted(
         "  - hold: {for: 60 s}\n", rig=rig, during=during, operator=chooses(*["resume"] * 90)
     )
     assert run.outcome == "complete_with_deviations"
-    assert "resume.refused" in run.codes() or at_s(run, "device.answers")[0] > 100
+    assert "resume.refused" in run.codes()
