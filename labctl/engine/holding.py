@@ -8,21 +8,33 @@ interlock that froze the run stands violated, nobody can resume it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 from labctl.bench import Question
-from labctl.capabilities import SyringePump
+from labctl.capabilities import Change, Device, SyringePump
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
 from labctl.errors import AbortedError, LabctlError, StepFailedError
-from labctl.rules import Interlock
+from labctl.rig.devices import HeaterEntry
+from labctl.rules import Interlock, built_in
 
 How = Literal["freeze", "park", "pause"]
 BACK_WITHIN_K = 3.0
 BACK_S = 3600.0
+SHOWS_S = 20.0
 VACUUM = ("vac_fine", "vac_rough")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A change that a person must decide about: which answer does what."""
+
+    name: str
+    choices: Mapping[str, Callable[[], Awaitable[None]]]
 
 
 class Holding:
@@ -39,6 +51,38 @@ class Holding:
         self._how: How = "freeze"
         self._before_c: float | None = None
         self._gas_changed = False
+        self._open: _Open | None = None
+
+    def ask_about(self, name: str, change: Change) -> bool:
+        """Freeze the run since an instrument was changed behind its back, and ask what counts.
+
+        False where the run cannot be frozen now, and nothing was done.
+        """
+        reason = f"{name} was changed: {change.text}"
+        if not self._run.machine.fire(Trigger.FREEZE, reason):
+            return False
+        self._open = _Open(name, self._decisions(name, change))
+        self._run.event("device.changed", reason, {"device": name}, "error")
+        rule = built_in(f"changed_{name}", "freeze", f"{name} to do as it was told")
+        self._begin(self._hold("freeze", reason, rule), f"change of {name}")
+        return True
+
+    def _decisions(self, name: str, change: Change) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Return what may be answered: restore always, adopt only what the rig and run allow."""
+        run, heater = self._run, self._run.plan.rig.entry("heater")[0]
+        if name != heater:
+            return {"restore": partial(_connect, run.rig.devices[name])}
+        found_c, meant_c = change.found, change.meant
+        restore = "restore" if meant_c is None else f"restore {meant_c:g} °C"
+        made: dict[str, Callable[[], Awaitable[None]]] = {restore: run.heat.restore}
+        low_c, high_c = cast("HeaterEntry", run.plan.rig.model.devices[name]).limits.setpoint
+        if found_c is not None and run.heat.on and low_c <= found_c <= high_c:
+            made[f"adopt {found_c:g} °C"] = partial(self._adopt, found_c)
+        return made
+
+    async def _adopt(self, setpoint_c: float) -> None:
+        self._run.heat.adopt(setpoint_c)
+        self._parts.allow(setpoint_c)
 
     def freeze(self, interlock: Interlock, message: str) -> None:
         """Freeze the run because of an interlock, then ask a person."""
@@ -85,6 +129,8 @@ class Holding:
         silent = self._parts.poller.silent()
         if silent:
             return f"{', '.join(silent)} does not answer"
+        if self._open is not None:
+            return f"{self._open.name} was changed: answer with {' or '.join(self._open.choices)}"
         return ""
 
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
@@ -155,16 +201,28 @@ class Holding:
         """
         run = self._run
         unanswered_s = run.plan.recipe.head.problem.unanswered
-        question = Question(reason, ("resume", "park", "abort"), "park", unanswered_s)
         while True:
+            proceeds = ("resume",) if self._open is None else tuple(self._open.choices)
+            question = Question(reason, (*proceeds, "park", "abort"), "park", unanswered_s)
             answer = await self._parts.people.ask(question)
-            if answer.choice != "resume":
+            if answer.choice not in proceeds:
                 raise AbortedError(f"{answer.choice}: {reason}")
+            if self._open is not None:
+                await self._open.choices[answer.choice]()
+                run.deviation(f"{answer.choice}: {reason}")
+                self._open = None
+                await self._shows()
             why = self._still()
             if not why:
                 return
             run.event("resume.refused", f"not resumed: {why}", level="warning")
             await run.clock.sleep_until(run.clock.now_ns() + NS)
+
+    async def _shows(self) -> None:
+        """Give what was put right the time of a few polls to show."""
+        end_ns = self._run.clock.now_ns() + round(SHOWS_S * NS)
+        while self._still() and self._run.clock.now_ns() < end_ns:
+            await self._run.clock.sleep_until(self._run.clock.now_ns() + NS)
 
     async def _go_on(self, choice: str) -> None:
         run = self._run
@@ -232,10 +290,14 @@ class Holding:
                 await cast("SyringePump", self._run.rig.devices[load.pump]).stop()
 
     async def _act(self, action: str) -> None:
-        """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
+        """Do what an interlock names: `close VALVE`, `shut vacuum`, `stop PUMP`, `heater off`."""
         verb, _, name = action.partition(" ")
         if action == "heater off":
             await self._run.heat.off()
+        elif action == "shut vacuum":
+            for valve in VACUUM:
+                if self._run.commanded.get(valve):
+                    await self._valve(valve, open_=False)
         elif verb == "close":
             await self._valve(name, open_=False)
         elif verb == "stop" and name in self._run.rig.devices:
@@ -260,6 +322,10 @@ class Holding:
         self._ended_by(error)
         if isinstance(error, LabctlError):
             self._run.elapsed.thaw()
+
+
+async def _connect(device: Device) -> None:
+    await device.connect()
 
 
 def _nothing(choice: str) -> None:
