@@ -47,4 +47,5 @@ def placed(directory: Path) -> Request:
     """Read an order back; it is to be carried out now."""
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
-    return replace(request, now=local_now(), operator=words["operator"], sample=words["sample"])
+    today = replace(request, now=local_now(), hardware=True)
+    return replace(today, operator=words["operator"], sample=words["sample"])

@@ -270,8 +270,8 @@ class Fouling(Strict):
     change_below: Absorbance
 
 
-class OpticalProbe(Strict):
-    """What dips into the flask."""
+class OpticalProbe(Due):
+    """What dips into the flask; `by`, `done` and `due` are of its path's measurement."""
 
     path: Length
     window: str = ""

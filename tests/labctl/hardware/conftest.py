@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from labctl.clock import pause_s, wall_s
+from labctl.clock import local_now, pause_s, wall_s
 from labctl.control.client import Client
 from labctl.control.server import FILE_NAME
 from labctl.errors import UsageError
@@ -127,6 +128,13 @@ class Going:
         raise AssertionError(f"the guard does not come to its end: {rows}")
 
 
+def in_date(file: Path) -> None:
+    """Write a rig's cut-outs as tested today, its calibrations as due later."""
+    today = local_now().date()
+    text = re.sub(r"\btested: [\d-]+", f"tested: {today}", file.read_text())
+    file.write_text(re.sub(r"\bdue: [\d-]+", f"due: {today.year + 1}-12-31", text))
+
+
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rig")
@@ -135,7 +143,9 @@ def rig(tmp_path_factory):
         [*command, "--write-rig", str(folder / "moved.yaml")], stdout=subprocess.PIPE, text=True
     )
     try:
-        yield Rig(folder, json.loads(process.stdout.readline())["devices"])
+        devices = json.loads(process.stdout.readline())["devices"]
+        in_date(folder / "moved.yaml")
+        yield Rig(folder, devices)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
