@@ -87,6 +87,7 @@ LOADING = {
     "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
     "schema.scan": "a scanning detector takes two points or more between `from` and `to`.",
+    "schema.calibration": "the points of a thermometer rise, in what it reads and in what is true.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",
     "units.range": "a range is `LOW .. HIGH`, the lower end first, a unit on each.",

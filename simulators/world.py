@@ -17,8 +17,9 @@ from labctl.capabilities import Operator
 from labctl.chemistry.constants import ROOM_C
 from labctl.errors import UnknownNameError, UsageError
 from labctl.readings import Spectrum
-from labctl.twin import Exposure, SimDevice, TwinDevice, TwinSpec, stream
+from labctl.twin import Exposure, Plant, SimDevice, TwinDevice, TwinSpec, stream
 from simulators import CATALOG
+from simulators.misread import Misread
 from simulators.operator import SimOperator
 from simulators.plant.contents import Stock, stock_of
 from simulators.plant.thermal import LineHeater, LineHeaterParameters
@@ -256,7 +257,5 @@ def _simulated(device: TwinDevice, plant: RigWorld) -> SimDevice:
     if device.kind not in CATALOG:
         raise UnknownNameError("simulated instrument", device.kind, CATALOG)
     module, _, name = CATALOG[device.kind].target.partition(":")
-    kind: Callable[[TwinDevice, RigWorld], SimDevice] = getattr(
-        importlib.import_module(module), name
-    )
-    return kind(device, plant)
+    kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
+    return kind(device, Misread(plant, device) if device.misreads else plant)

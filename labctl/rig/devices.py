@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -28,6 +29,7 @@ from labctl.fields import (
     Volume,
     Wavelength,
 )
+from labctl.readings import Correction
 from labctl.spectroscopy.linearity import Linearity
 from labctl.units import parse
 
@@ -72,9 +74,26 @@ class HeaterVerify(Strict):
 
 
 class ProbeCalibration(Due):
-    """Points of a thermometer: pairs of what it reads and what is true."""
+    """Points of a thermometer: pairs of what it reads and what is true, both rising.
+
+    Readings and setpoints are corrected by them, linearly between two points; below the first and
+    above the last the correction stays what it is there. `limits` are of the true temperature.
+    """
 
     reads_true: tuple[tuple[Temperature, Temperature], ...] = ()
+
+    @model_validator(mode="after")
+    def _rises(self) -> ProbeCalibration:
+        for (reads, true), (more, truer) in pairwise(self.reads_true):
+            if more <= reads or truer <= true:
+                text = f"{more:g} °C ({truer:g} °C) does not rise above {reads:g} °C ({true:g} °C)"
+                raise PydanticCustomError("schema.calibration", "{t}", {"t": text})
+        return self
+
+    def correction(self) -> Correction | None:
+        """Return the correction; None without points."""
+        reads, true = zip(*self.reads_true, strict=True) if self.reads_true else ((), ())
+        return Correction(reads, true) if reads else None
 
 
 class HeaterEntry(Entry):
@@ -92,6 +111,10 @@ class SecondProbe(Probe, Due):
     """The stirrer's own thermometer; `offset` is added to what it reads."""
 
     offset: Difference = 0.0
+
+    def correction(self) -> Correction | None:
+        """Return the correction; None without an offset."""
+        return Correction((0.0,), (self.offset,)) if self.offset else None
 
 
 class StirrerLimits(Strict):

@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from labctl.bench import Loaded
 from labctl.capabilities import DeviceSettings
+from labctl.readings import Correction
 from labctl.rig.devices import (
     Entry,
     FlowEntry,
@@ -22,7 +23,7 @@ from labctl.rig.devices import (
     VacuumEntry,
 )
 from labctl.rig.model import LoadedRig, Vessel
-from labctl.rig.settings import settings_of
+from labctl.rig.settings import correction_of, settings_of
 from labctl.twin import TwinDevice, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
 
 Roles = Mapping[str, str]
@@ -50,7 +51,12 @@ def twin_of(
     model = rig.model
     devices = tuple(
         TwinDevice(
-            name, entry.kind, entry.port, settings_of(entry, name), touches_of(entry, name, rig)
+            name,
+            entry.kind,
+            entry.port,
+            settings_of(entry, name),
+            touches_of(entry, name, rig),
+            _misreads(entry),
         )
         for name, entry in model.devices.items()
         if not isinstance(entry, PersonEntry)
@@ -76,6 +82,13 @@ def guarded(spec: TwinSpec, rig: LoadedRig) -> TwinSpec:
     settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
     board = TwinDevice("guard", guard.kind, guard.port, settings, {"contactor": "contactor"})
     return replace(spec, devices=(*spec.devices, board))
+
+
+def _misreads(entry: Entry) -> dict[str, Correction]:
+    """Let a simulated probe be as wrong as its calibration says, so that corrected is true."""
+    correction = correction_of(entry)
+    part = "probe2" if isinstance(entry, StirrerEntry) else "probe"
+    return {} if correction is None else {part: correction}
 
 
 def touches_of(entry: Entry, name: str, rig: LoadedRig) -> dict[str, str]:
