@@ -17,6 +17,7 @@ COMMANDS: dict[str, Row] = {
     "replay": ("replaying", "RUN", "decide again, with other settings or another estimator"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
     "chem": ("chem", "WHAT", "calculate: layers, sizes, stocks, boiling, cold drops, …"),
+    "calibrate": ("calibrating", "RIG", "guide a calibration and write it into the rig file"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
 }
 """Command -> module in `labctl.cli`, what it takes, and what it does."""
