@@ -178,7 +178,7 @@ def test_the_sheet_of_the_guide_is_read_by_labctl():
 def test_the_calibration_of_the_guide_is_read_by_labctl():
     (text,) = yaml_of(DOCS / "how-to/calibrate.md")
     heater = validate(HeaterEntry, compose(text), ("heater",))
-    assert heater.calibration.correction().corrected(99.2) == 98.5
+    assert heater.calibration.correction().corrected(99.2) == pytest.approx(98.5)
 
 
 def test_the_mistake_of_the_tutorial_is_told_as_it_says():
