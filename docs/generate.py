@@ -95,6 +95,7 @@ LOADING = {
     "schema.samples": "in `K of N samples` K is 1 to N, and N at most 100.",
     "schema.yes_or_no": "that is answered with yes or no.",
     "schema.scan": "a scanning detector takes two points or more between `from` and `to`.",
+    "schema.calibration": "the points of a thermometer rise, in what it reads and in what is true.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",
     "units.range": "a range is `LOW .. HIGH`, the lower end first, a unit on each.",

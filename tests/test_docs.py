@@ -22,6 +22,7 @@ from labctl.recipe.model import STEPS
 from labctl.record import open_run
 from labctl.registry import fault_table
 from labctl.rig.batch import Batch, LoadedBatch
+from labctl.rig.devices import HeaterEntry
 from labctl.rig.load import rig_of
 from labctl.schemas import definition, json_schema
 from labctl.source import compose, read, validate
@@ -191,6 +192,12 @@ def test_the_sheet_of_the_guide_is_read_by_labctl():
     sheet, accept = yaml_of(DOCS / "how-to/fill-a-batch-sheet.md")
     batch = validate(Batch, compose(sheet + accept), ())
     assert batch.accept["order.vacuum_after_hf"].by == "MT"
+
+
+def test_the_calibration_of_the_guide_is_read_by_labctl():
+    (text,) = yaml_of(DOCS / "how-to/calibrate.md")
+    heater = validate(HeaterEntry, compose(text), ("heater",))
+    assert heater.calibration.correction().corrected(99.2) == pytest.approx(98.5)
 
 
 def test_the_mistake_of_the_tutorial_is_told_as_it_says():

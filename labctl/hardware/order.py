@@ -79,7 +79,12 @@ def captures(directory: Path) -> bool:
 
 
 def placed(directory: Path) -> Request:
-    """Read an order back; it is to be carried out now."""
+    """Read an order back; it is to be carried out now.
+
+    Dates are judged when a run begins. One that was cut off goes on whatever has passed meanwhile:
+    what is in the flask does not wait for a calibration.
+    """
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
-    return replace(request, now=local_now(), operator=words["operator"], sample=words["sample"])
+    today = replace(request, now=local_now(), hardware=not words.get("resume"))
+    return replace(today, operator=words["operator"], sample=words["sample"])

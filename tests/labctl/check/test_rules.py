@@ -74,6 +74,14 @@ CASES = [
          "needs a `second` person"),
     Case("people.hf_alone", "recipe", "{for: HF, who: two people", "{for: HF, who: operator",
          "prime: {reagents: [HF]", "{for: HF, who: two people", "two people"),
+    Case("due.calibration", "rig", "done: 2025-09-30, due: 2026-03-30}}\n  warm",
+         "done: 2025-05-02, due: 2025-11-02}}\n  warm", "2025-11-02}}\n  warm",
+         "done: 2025-05-03, due: 2025-11-03}}\n  warm",
+         "heater: its calibration was due on 2025-11-02; today is 2025-11-03", Severity.WARNING),
+    Case("due.cutout", "rig", "tested: 2025-10-20, every: 30 d", "tested: 2025-10-03, every: 30 d",
+         "2025-10-03, every", "tested: 2025-10-04, every: 30 d",
+         "cut-out estop (button on the hood frame) was last tested on 2025-10-03",
+         Severity.WARNING),
 ]  # fmt: skip
 
 
