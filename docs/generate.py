@@ -86,6 +86,7 @@ LOADING = {
     "units.unknown_unit": "a unit that is not in the table; the nearest one is named.",
     "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
+    "schema.sequence": "only a trip or a freeze says which way leads to the safe state.",
     "schema.scan": "a scanning detector takes two points or more between `from` and `to`.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",

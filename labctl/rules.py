@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from labctl.errors import ExpressionError, UnitError
@@ -38,7 +38,11 @@ ConditionField = Annotated[
 
 
 class Interlock(Strict):
-    """What must hold; an unknown or too old signal counts as violated."""
+    """What must hold; an unknown or too old signal counts as violated.
+
+    `sequence` is the way to the safe state that a trip takes, and that a run takes which ends for
+    whatever reason while this stands violated.
+    """
 
     id: Name
     severity: Literal["trip", "freeze", "inhibit", "warn"]
@@ -49,3 +53,13 @@ class Interlock(Strict):
     max_age: Duration | None = None
     for_: Duration = Field(0.0, alias="for")
     action: str = ""
+    sequence: Literal["abort", "leak", "n2_loss"] = "abort"
+
+    @model_validator(mode="after")
+    def _of_a_stop(self) -> Interlock:
+        if self.sequence != "abort" and self.severity not in {"trip", "freeze"}:
+            text = (
+                f"sequence {self.sequence!r} belongs to a trip or a freeze, not to {self.severity}"
+            )
+            raise PydanticCustomError("schema.sequence", "{text}", {"text": text})
+        return self

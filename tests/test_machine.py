@@ -79,6 +79,20 @@ def test_nothing_heats_again_after_an_abort():
     }
 
 
+@pytest.mark.parametrize("state", LIVE)
+def test_what_hangs_on_can_be_called_faulted_in_every_live_state_and_stays_so(state):
+    machine, _ = machine_in(state)
+    assert machine.fire(Trigger.FAULT, "a task did not let go")
+    assert set(reached(machine.state, set(Trigger))) == {State.FAULTED}
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_an_abort_leads_nowhere_but_to_an_end_whatever_comes_after(state):
+    machine, _ = machine_in(state)
+    machine.fire(Trigger.ABORT)
+    assert set(reached(machine.state, set(Trigger))) <= {State.ABORTING, State.SAFE, State.FAULTED}
+
+
 def test_one_trigger_leads_to_one_state():
     pairs = [(row.trigger, row.source) for row in TABLE]
     assert len(pairs) == len(set(pairs))

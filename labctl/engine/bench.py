@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Literal
 
-from labctl.bench import Aimed, Answer, Criterion, DoseRequest, Heater, Question, Ruling
+from labctl.bench import Aimed, Answer, Criterion, DoseRequest, Heater, Question, Ruling, Stirs
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS
@@ -42,7 +42,7 @@ class EngineBench:
         self.scene = replace(run.plan.scene, ambient_mbar=run.ambient_mbar)
         self.clock = run.clock
         self.heater: Heater = run.heat
-        self.stirrer = run.rig.stirrer
+        self.stirrer: Stirs = run.stirring
         self.rough: VacuumPump = run.rig.vacuum()
         self.step_id = ""
         self.step_key = 0
@@ -135,6 +135,8 @@ class EngineBench:
         """Turn a valve of the manifold, gated by the inhibits if it opens."""
         if self._run.commanded.get(name) is open_:
             return
+        if open_:
+            self._run.still_on(f"{name} is not opened")
         output = self._run.rig.valve(name)
         if output.by_person and open_:
             await self._read_for(name)
@@ -148,6 +150,7 @@ class EngineBench:
         """Switch a role bound to an output; a role nobody plays is passed over."""
         if not self.has(role) or self._run.commanded.get(role) is on:
             return
+        self._run.still_on(f"{role} is not switched")
         output = self._run.rig.output(role)
         await output.board.switch(output.name, on)
         self._run.commanded[role] = on
@@ -159,10 +162,12 @@ class EngineBench:
 
     async def dose(self, request: DoseRequest) -> float:
         """Give one dose; return the delivered mL."""
+        self._run.still_on(f"{request.id} is not given")
         return await self._doses.give(request)
 
     async def dose_together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, all stop."""
+        self._run.still_on("nothing is given")
         await self._doses.together(requests)
 
     def dip_k(self) -> float:

@@ -12,11 +12,13 @@ from typing import TypeVar, cast
 
 from labctl.bench import Bench, Question
 from labctl.engine.bench import EngineBench
-from labctl.engine.guarding import Guarding
+from labctl.engine.ending import Ending, through
+from labctl.engine.guarding import Guards
 from labctl.engine.holding import Holding
-from labctl.engine.machine import Trigger
+from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
-from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
+from labctl.engine.safe_state import SafeState, at_the_end, may_skip
+from labctl.engine.sequences import ABORT, BY_TRIP, Action
 from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
 from labctl.plan import PlannedStep
 from labctl.recipe.steps.base import Step
@@ -37,14 +39,14 @@ class RedirectedError(LabctlError):
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
-    def __init__(self, parts: Parts, guarding: Guarding | None = None) -> None:
+    def __init__(self, parts: Parts, guarding: Guards | None = None) -> None:
         self.parts = parts
         self.interrupted = False
         self._guarding = guarding
         self._run = parts.run
         self._bench: EngineBench | None = None
         self._task: asyncio.Task[object] | None = None
-        self._end: LabctlError | None = None
+        self._ending = Ending(parts.run, guarding)
         self._redirect = ""
         self._pausing = ""
         self._step: Step | None = None
@@ -69,19 +71,25 @@ class Executor:
             run.machine.fire(Trigger.STARTED)
             await self._stages()
             run.machine.fire(Trigger.FINISH)
-            await SafeState(run).reach(COMPLETE)
-            run.machine.fire(Trigger.FINISHED)
+            await self._abandonable(SafeState(run).reach(at_the_end(run)), "stop")
+            await self._rest()
+            run.machine.fire(Trigger.FAULT if self._ending.faults else Trigger.FINISHED)
         except (AbortedError, TripError, StepFailedError, DeviceError) as error:
-            await self._secure(str(error))
-            return "safe"
+            await self._secure(error)
         except BaseException as error:
-            await self._secure(f"a fault in labctl: {error!r}", ends=Trigger.FAULT)
+            await self._secure(LabctlError(f"a fault in labctl: {error!r}"), Trigger.FAULT)
             raise
         finally:
-            await self._end_background()
+            await self._rest()
             if self._guarding is not None:
                 await self._guarding.end()
-        return "complete_with_deviations" if run.deviations else "complete"
+        return self._outcome()
+
+    def _outcome(self) -> str:
+        state = self._run.machine.state
+        if state is not State.COMPLETE:
+            return "safe" if state is State.SAFE else "faulted"
+        return "complete_with_deviations" if self._run.deviations else "complete"
 
     def interrupt(self) -> None:
         """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
@@ -94,7 +102,8 @@ class Executor:
 
     def trip(self, interlock: Interlock, message: str) -> None:
         """End the run because an interlock tripped."""
-        self._finish_with(TripError(f"interlock {interlock.id} tripped: {message}"))
+        error = TripError(f"interlock {interlock.id} tripped: {message}")
+        self._finish_with(error, BY_TRIP[interlock.sequence])
 
     @property
     def step(self) -> Step | None:
@@ -111,20 +120,22 @@ class Executor:
             self._redirect = choice
             self._task.cancel()
 
-    def _finish_with(self, error: LabctlError) -> None:
-        if self._end is None:
-            self._end = error
-            # The step may be long in letting go; heat is not kept waiting for it.
-            cut = asyncio.create_task(self._cut_heat(), name="cut heat")
-            self._background.append(cut)
-        if self._task is not None:
-            self._task.cancel()
+    def _way(self) -> tuple[Action, ...]:
+        """Return the way to the safe state that what stands violated asks for."""
+        interlocks = self.parts.interlocks
+        stand = [rule.source for rule in interlocks.rules if interlocks.stands(rule.source)]
+        asked = [BY_TRIP[rule.sequence] for rule in stand if rule.sequence != "abort"]
+        return asked[0] if asked else ABORT
 
-    async def _cut_heat(self) -> None:
-        try:
-            await self._run.heat.make_safe()
-        except DeviceError as error:
-            self._run.event("safe_state.failed", f"heater off: {error}", level="error")
+    def _finish_with(self, error: LabctlError, also: tuple[Action, ...] = ABORT) -> None:
+        """End the run for an error; `also` is what it adds if the run is ending already."""
+        ending = self._ending.error is not None
+        if not self._ending.begin(error, also if ending else self._way()):
+            return
+        self.holding.stop()
+        # What is letting go already is not cancelled again: it may be stopping a pump.
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
 
     async def _stages(self) -> None:
         planned = list(self._top())
@@ -259,31 +270,39 @@ class Executor:
         """
         task = asyncio.create_task(coroutine, name=name)
         self._task = task
-        if self._end is not None:
+        if self._ending.error is not None:
             task.cancel()
         try:
-            await asyncio.wait({task})
+            await self._ending.done(task)
         finally:
             self._task = None
             if not task.done():
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        if self._end is not None:
-            if not task.cancelled():
+                await self._ending.let_go([task])
+        if self._ending.error is not None:
+            if task.done() and not task.cancelled():
                 task.exception()
-            raise self._end
+            raise self._ending.error
         if self._redirect and task.cancelled():
             choice, self._redirect = self._redirect, ""
             raise RedirectedError(choice)
         return task.result()
 
-    async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
-        run = self._run
-        run.machine.fire(Trigger.ABORT, reason)
-        run.event("aborting", reason, level="error")
-        run.elapsed.thaw()
-        await SafeState(run).reach(ABORT)
-        run.machine.fire(ends, reason)
+    async def _secure(self, error: LabctlError, ends: Trigger = Trigger.SECURED) -> None:
+        """Go to the safe state, whatever else is cancelled meanwhile; say how it ended."""
+        if self._ending.error is None:
+            self._finish_with(error)
+        self._ending.say(str(error))
+        self._run.elapsed.thaw()
+        await through(asyncio.create_task(self._to_safety(), name="to the safe state"))
+        faults = self._ending.faults
+        if faults:
+            ends, error = Trigger.FAULT, LabctlError("; ".join(faults))
+        self._run.machine.fire(ends, str(error))
+
+    async def _to_safety(self) -> None:
+        await self._ending.safe.reach()
+        await self._rest()
 
     def _begin(self, jobs: list[tuple[str, Coroutine[object, object, None]]]) -> None:
         for name, job in jobs:
@@ -301,8 +320,7 @@ class Executor:
         wrapped.__cause__ = error
         self._finish_with(wrapped)
 
-    async def _end_background(self) -> None:
+    async def _rest(self) -> None:
         tasks = [*self._background, *self.holding.tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._background.clear()
+        await self._ending.rest(tasks)

@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Protocol
 
 from labctl.clock import NS, Clock, Priority
 from labctl.errors import StepFailedError
@@ -20,6 +21,70 @@ from labctl.guard.will import Will
 BEAT_S = 1.0
 READY_S = 15.0
 ENABLE_S = 5.0
+WAS_CUT = "the heat was cut; nothing is heated again in this run"
+
+
+Says = Callable[[], tuple[str, float, bool]]
+"""What a heartbeat says: the run's state, the age of the flask's temperature in s, heating."""
+
+
+class Guards(Protocol):
+    """What a run needs of its guard."""
+
+    async def start(self, beat: Says) -> None:
+        """Begin to guard; the contactor is open.
+
+        Raises:
+            StepFailedError: the guard does not begin.
+        """
+        ...
+
+    async def permit(self) -> None:
+        """Let heat be given: the contactor closed.
+
+        Raises:
+            StepFailedError: no live guard, or the heat was cut.
+        """
+        ...
+
+    def cut(self) -> None:
+        """Open the contactor now, for good."""
+        ...
+
+    async def end(self) -> None:
+        """End guarding, with the contactor open."""
+        ...
+
+
+class TwinGuard:
+    """The guard of a dry run: no process, only its contactor in the simulated world."""
+
+    def __init__(self, contactor: Callable[[bool], None]) -> None:
+        self._contactor = contactor
+        self._was_cut = False
+
+    async def start(self, beat: Says) -> None:
+        """Open the contactor."""
+        self._contactor(False)
+
+    async def permit(self) -> None:
+        """Close the contactor.
+
+        Raises:
+            StepFailedError: the heat was cut.
+        """
+        if self._was_cut:
+            raise StepFailedError(WAS_CUT)
+        self._contactor(True)
+
+    def cut(self) -> None:
+        """Open the contactor now, for good."""
+        self._was_cut = True
+        self._contactor(False)
+
+    async def end(self) -> None:
+        """Open the contactor."""
+        self._contactor(False)
 
 
 class Guarding:
@@ -43,6 +108,7 @@ class Guarding:
         self._heard_ns = 0
         self._seq = 0
         self._ended = False
+        self._was_cut = False
 
     @property
     def alive(self) -> bool:
@@ -50,8 +116,8 @@ class Guarding:
         age_s = (self._clock.now_ns() - self._heard_ns) / NS
         return not self._ended and self._process is not None and age_s <= self._beat_s
 
-    async def start(self, beat: Callable[[], tuple[str, float, bool]]) -> None:
-        """Start the guard and the heartbeats; `beat` gives state, age of flask T in s, heating.
+    async def start(self, beat: Says) -> None:
+        """Start the guard and the heartbeats.
 
         Raises:
             StepFailedError: the guard does not begin: its port or its relay does not answer.
@@ -86,6 +152,8 @@ class Guarding:
         Raises:
             StepFailedError: there is no live guard, or the contactor is not confirmed closed.
         """
+        if self._was_cut:
+            raise StepFailedError(WAS_CUT)
         if not self.alive:
             raise StepFailedError("nothing is heated without a live guard")
         if self._enabled is None:
@@ -98,6 +166,11 @@ class Guarding:
             closed = False
         if not closed:
             raise StepFailedError("the heater's contactor is not confirmed closed; nothing heats")
+
+    def cut(self) -> None:
+        """Have the guard open the contactor now, for good; the run goes on to its safe state."""
+        self._was_cut = True
+        self._write(json.dumps({"open": True}))
 
     async def end(self) -> None:
         """Tell the guard that the run is over; it opens the contactor and goes."""
@@ -120,7 +193,7 @@ class Guarding:
     def _begin(self, name: str, job: Coroutine[object, object, None]) -> None:
         self._tasks.append(asyncio.create_task(job, name=name))
 
-    async def _beat(self, beat: Callable[[], tuple[str, float, bool]]) -> None:
+    async def _beat(self, beat: Says) -> None:
         while True:
             state, age_s, heating = beat()
             self._seq += 1

@@ -63,6 +63,11 @@ class Holding:
         self._begin(self._hold(how, reason, None), reason)
         return ""
 
+    def stop(self) -> None:
+        """Hold nothing any more: the run is ending, and nothing is heated back or opened."""
+        for task in self.tasks:
+            task.cancel()
+
     def release(self, choice: str, actor: str) -> str:
         """Let a held run go on (`resume`, `retry`, `skip`); return why not, or nothing."""
         state = self._run.machine.state

@@ -1,9 +1,10 @@
 """The guard's process: `python -m labctl.guard LOG`, a will and heartbeats on stdin.
 
-Lines of JSON. In: the will first, then `{"beat": …}`, `{"enable": true}` (close the contactor) and
-`{"done": true}` (the run has ended well). Out: `{"ready": …}`, `{"enabled": …}`, `{"seq": …}` for
-each heartbeat, `{"cut": reason}`. When heartbeats stop, count wrongly or the pipe closes: contactor
-open, SIGKILL, then each port is opened and the last will sent, going on past every failure.
+Lines of JSON. In: the will first, then `{"beat": …}`, `{"enable": true}` (close the contactor),
+`{"open": true}` (open it now) and `{"done": true}` (the run has ended well). Out: `{"ready": …}`,
+`{"enabled": …}`, `{"seq": …}` for each heartbeat, `{"cut": reason}`. When heartbeats stop, count
+wrongly or the pipe closes: contactor open, SIGKILL, then each port is opened and the last will is
+sent, going on past every failure.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ def _guard(
             closed = contactor.close()
             log("enabled", contactor_closed=closed)
             _say(enabled=closed)
+        if message.get("open"):
+            log("opened", contactor_open=contactor.open())
         _hear(logic, message)
         reason = logic.judge(time.monotonic())
         if reason:
