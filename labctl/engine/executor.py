@@ -276,7 +276,7 @@ class Executor:
             await self._ending.done(task)
         finally:
             self._task = None
-            if not task.done():
+            if not task.done() and not task.cancelling():
                 task.cancel()
                 await self._ending.let_go([task])
         if self._ending.error is not None:
