@@ -19,7 +19,14 @@ from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.safe_state import SafeState, at_the_end, may_skip
 from labctl.engine.sequences import ABORT, BY_TRIP, Action
-from labctl.errors import AbortedError, DeviceError, LabctlError, StepFailedError, TripError
+from labctl.errors import (
+    AbortedError,
+    DeviceError,
+    LabctlError,
+    ParkError,
+    StepFailedError,
+    TripError,
+)
 from labctl.plan import PlannedStep
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.hold import Hold
@@ -156,30 +163,36 @@ class Executor:
         return [planned for planned in self._run.plan.steps if not planned.parent]
 
     async def _with_policy(self, planned: PlannedStep, following: PlannedStep | None) -> None:
-        """Run a step; when it fails, hold the temperature and ask what to do.
+        """Run a step until it is done or skipped.
 
         Raises:
-            AbortedError: the person, or nobody in time, chose to end the run.
+            AbortedError: a person, or nobody in time, chose to end the run.
         """
-        while True:
+        while await self._attempt(planned, following) not in {"done", "skip"}:
+            pass
+
+    async def _attempt(self, planned: PlannedStep, following: PlannedStep | None) -> str:
+        """Run a step once; when it fails, hold the temperature and ask what to do."""
+        step = planned.step
+        try:
+            await self._one(planned, following)
+        except RedirectedError as redirected:
+            return redirected.choice
+        except ParkError as park:
+            return await self._parked(step, park)
+        except (StepFailedError, DeviceError) as error:
             try:
-                await self._one(planned, following)
-            except RedirectedError as redirected:
-                if redirected.choice == "skip":
-                    return
-                continue
-            except (StepFailedError, DeviceError) as error:
-                if await self._asked_after(planned.step, str(error)) == "skip":
-                    return
-                continue
-            return
+                return await self._asked_after(step, str(error))
+            except ParkError as park:
+                return await self._parked(step, park)
+        return "done"
 
     async def _asked_after(self, step: Step, reason: str) -> str:
         run = self._run
         problem = run.plan.recipe.head.problem
         run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
         if problem.do == "park":
-            raise AbortedError(f"park: {reason}")
+            raise ParkError(f"park: {reason}")
         await self._abandonable(run.elapsed.gate(), f"thaw before {step.id}")
         await run.heat.freeze()
         choices = (
@@ -190,7 +203,32 @@ class Executor:
         if answer.choice in {"retry", "skip"}:
             run.deviation(f"{step.id}: {answer.choice} after: {reason}")
             return answer.choice
-        raise AbortedError(f"{answer.choice}: {step.id}: {reason}")
+        ends = f"{answer.choice}: {step.id}: {reason}"
+        if answer.choice == "park":
+            raise ParkError(ends, unanswered=answer.by_default)
+        raise AbortedError(ends)
+
+    async def _parked(self, step: Step, park: ParkError) -> str:
+        """Park the run and wait for a person; return how the step goes on.
+
+        Raises:
+            AbortedError: a dry run ends here, for nobody would ever come.
+        """
+        run = self._run
+        if not run.parks:
+            raise AbortedError(str(park))
+        await self._abandonable(run.elapsed.gate(), f"thaw before parking {step.id}")
+        run.deviation(f"{step.id}: {park}")
+        self._step = step
+        try:
+            parked = self.holding.parked(str(park), unanswered=park.unanswered)
+            choice = await self._abandonable(parked, f"park {step.id}")
+            await self._abandonable(run.elapsed.gate(), f"thaw after parking {step.id}")
+        except RedirectedError as redirected:
+            return redirected.choice
+        finally:
+            self._step = None
+        return choice
 
     async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         bench = cast("EngineBench", self._bench)

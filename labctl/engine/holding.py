@@ -8,14 +8,15 @@ interlock that froze the run stands violated, nobody can resume it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Literal, cast
 
-from labctl.bench import Question
+from labctl.bench import Answer, Question
 from labctl.capabilities import SyringePump
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
+from labctl.engine.sequences import FREEZE, PARK, Action, Do, Sequencer
 from labctl.errors import AbortedError, LabctlError, StepFailedError
 from labctl.rules import Interlock
 
@@ -92,21 +93,43 @@ class Holding:
             return f"{', '.join(silent)} does not answer"
         return ""
 
+    async def parked(self, reason: str, *, unanswered: bool) -> str:
+        """Park the run, outside of any step; return how a person lets it go on.
+
+        `unanswered` says that a question was left unanswered: then somebody is called.
+
+        Raises:
+            StepFailedError: it cannot be parked, or the flask does not come back.
+        """
+        self._run.machine.fire(Trigger.PARK, reason)
+        await self._stand("park", reason, None)
+        if unanswered:
+            self._call(reason)
+        return await self._go_on(await cast("asyncio.Future[str]", self._choice)) or "resume"
+
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
+        await self._stand(how, reason, interlock)
+        choice = await self._go_on(await self._chosen(reason, interlock))
+        if choice in {"skip", "retry"}:
+            self.restarts(choice)
+
+    async def _stand(self, how: How, reason: str, interlock: Interlock | None) -> None:
+        """Bring the run to stand, frozen or parked.
+
+        Raises:
+            StepFailedError: an instrument did not obey.
+        """
         run = self._run
         run.elapsed.freeze()
         self._how, self._gas_changed = how, False
         self._before_c = run.signals.value("flask.T")
-        await run.heat.freeze()
-        await self._stop_pumps()
+        await self._reach(FREEZE)
         if interlock is not None:
             await self._act(interlock.action)
         if how == "park":
             await self._park()
         self._choice = asyncio.get_running_loop().create_future()
         run.machine.fire(Trigger.FROZEN, reason)
-        choice = await self._chosen(reason, interlock)
-        await self._go_on(choice)
 
     async def _chosen(self, reason: str, interlock: Interlock | None) -> str:
         """Wait for a command; an interlock's freeze is also asked about.
@@ -118,52 +141,74 @@ class Holding:
         if interlock is None:
             return await chosen
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
-        either: set[asyncio.Future[str] | asyncio.Future[None]] = {asking, chosen}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not chosen.done():
-            asking.result()
+        either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asking.cancel()
+        if chosen.done():
+            await asyncio.gather(asking, return_exceptions=True)
+            return chosen.result()
+        answer = asking.result()
+        if answer.choice == "resume":
             self._run.deviation(f"resumed by a person: {reason}")
             return "resume"
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        return chosen.result()
+        return await self._parked_after(reason, answer, chosen)
 
-    async def _asked(self, reason: str) -> None:
-        """Ask until a person resumes and what froze the run holds again.
+    async def _parked_after(self, reason: str, answer: Answer, chosen: asyncio.Future[str]) -> str:
+        """Park a frozen run as was answered, and wait for a command.
 
         Raises:
-            AbortedError: the person, or nobody in time, chose to end the run.
+            AbortedError: the answer, or in a dry run the silence, ends the run.
         """
+        ends = f"{answer.choice}: {reason}"
+        if answer.choice != "park" or not self._run.parks:
+            raise AbortedError(ends)
+        self._run.deviation(ends)
+        if self._run.machine.fire(Trigger.PARK, ends):
+            await self._park_now(ends)
+        if answer.by_default:
+            self._call(reason)
+        return await chosen
+
+    async def _asked(self, reason: str) -> Answer:
+        """Ask until a person says anything but resume, or what froze the run holds again."""
         run = self._run
         unanswered_s = run.plan.recipe.head.problem.unanswered
         question = Question(reason, ("resume", "park", "abort"), "park", unanswered_s)
         while True:
             answer = await self._parts.people.ask(question)
             if answer.choice != "resume":
-                raise AbortedError(f"{answer.choice}: {reason}")
+                return answer
             why = self._still()
             if not why:
-                return
+                return answer
             run.event("resume.refused", f"not resumed: {why}", level="warning")
             await run.clock.sleep_until(run.clock.now_ns() + NS)
 
-    async def _go_on(self, choice: str) -> None:
+    def _call(self, reason: str) -> None:
+        """Have somebody called: nobody answered, and the run stands parked."""
+        names = ", ".join(self._run.plan.rig.model.site.call)
+        message = f"call {names or 'somebody'}: the run is parked, and nobody answered: {reason}"
+        self._run.event("call", message, {"who": names}, "error")
+
+    async def _go_on(self, choice: str) -> str:
+        """Let the run go on; return `resume`, `retry` or `skip`, or nothing if it stands again."""
         run = self._run
         trigger = {"resume": Trigger.RESUME, "skip": Trigger.SKIP, "retry": Trigger.RETRY}[choice]
         if not run.machine.fire(trigger):
-            return
+            return ""
         self._causes.clear()
-        if choice == "resume":
+        if choice == "resume" or self._how == "park":
             await self._back()
         if choice == "resume" and self._gas_changed:
             choice = "retry"
             run.event("resume.retries", f"{run.step_id} begins again: parking changed its gas")
         if run.machine.state is not State.RESUMING:
-            return
+            return ""
         run.elapsed.thaw()
         run.machine.fire(Trigger.RESUMED)
-        if choice != "resume":
-            self.restarts(choice)
+        return choice
 
     async def _back(self) -> None:
         """Heat as before, and wait until the flask is where it was.
@@ -185,6 +230,7 @@ class Holding:
         raise StepFailedError(message)
 
     async def _park_now(self, reason: str) -> None:
+        self._how = "park"
         await self._park()
         self._run.machine.fire(Trigger.FROZEN, reason)
 
@@ -192,17 +238,42 @@ class Holding:
         """Shut the vacuum, let in inert gas, let the flask down to the stage's park temperature."""
         run = self._run
         self._gas_changed = not run.commanded.get("n2")
+        await self._reach(PARK)
+        target_c = run.plan.recipe.head.park.get(run.stage)
+        run.event("parked", f"parking at {target_c:g} °C" if target_c else "parked without heat")
+
+    async def _reach(self, sequence: Sequence[Action]) -> None:
+        """Run a sequence that brings the run to stand.
+
+        Raises:
+            StepFailedError: an instrument did not obey.
+        """
+        run = self._run
+        do: Mapping[str, Do] = {
+            "keep": run.heat.freeze,
+            "pause": self._stop_pumps,
+            "blanket": self._blanket,
+            "stir": run.stirring.again,
+            "let_down": self._let_down,
+        }
+        failed = await Sequencer(run, "standing", do).reach(sequence)
+        if failed:
+            raise StepFailedError("; ".join(failed))
+
+    async def _blanket(self) -> None:
         for valve in VACUUM:
-            if run.commanded.get(valve):
+            if self._run.commanded.get(valve):
                 await self._valve(valve, open_=False)
         await self._valve("n2", open_=True)
+
+    async def _let_down(self) -> None:
+        run = self._run
         target_c = run.plan.recipe.head.park.get(run.stage)
         flask_c = run.signals.value("flask.T")
         if target_c is None:
             await run.heat.off_for_now()
         elif run.heat.on and (flask_c is None or flask_c > target_c):
             await run.heat.stay_at(target_c)
-        run.event("parked", f"parking at {target_c:g} °C" if target_c else "parked without heat")
 
     async def _stop_pumps(self) -> None:
         for load in self._run.plan.scene.loads.values():

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from labctl.clock import NS
 from labctl.engine.run import Run
 from labctl.engine.sequences import (
     ABORT,
+    BY_HAND_S,
     COMPLETE,
     STILL,
     SUCK_BACK,
@@ -73,7 +75,10 @@ class SafeState(Sequencer):
             "stir": not self._run.stirring.on,
             "rise": not self._evacuated(),
         }
-        super().want([action for action in sequence if not absent.get(action.key, False)])
+        present = [action for action in sequence if not absent.get(action.key, False)]
+        if self._run.rig.by_person("manifold"):
+            present = [_patient(action) for action in present]
+        super().want(present)
 
     def _evacuated(self) -> bool:
         """Whether the flask is open to a vacuum, or stands under one."""
@@ -241,6 +246,12 @@ async def _tried(job: Coroutine[object, object, None]) -> str:
     except (DeviceError, StepFailedError) as error:
         return str(error)
     return ""
+
+
+def _patient(action: Action) -> Action:
+    """Give a person the time to turn a valve."""
+    by_hand = action.key in {"pumps", "vacuum", "inert", "flood", "shut_in"}
+    return replace(action, timeout_s=BY_HAND_S) if by_hand else action
 
 
 def hot(run: Run) -> bool:

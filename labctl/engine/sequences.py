@@ -15,6 +15,7 @@ from labctl.engine.run import Run
 from labctl.errors import LabctlError
 
 LET_GO_S = 2.0
+BY_HAND_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,11 @@ STILL: tuple[Action, ...] = (HEATER, PUMPS)
 
 KEEP = Action("keep", "the temperature kept")
 PAUSE = Action("pause", "doses stopped")
-BLANKET = Action("blanket", "the vacuum shut, inert gas on", 30.0)
+BLANKET = Action("blanket", "the vacuum shut, inert gas on", 600.0)
 LET_DOWN = Action("let_down", "the flask let down to its park temperature")
 
 FREEZE: tuple[Action, ...] = (KEEP, PAUSE)
-PARK: tuple[Action, ...] = (PAUSE, BLANKET, STIR, LET_DOWN)
+PARK: tuple[Action, ...] = (BLANKET, STIR, LET_DOWN)
 
 BY_TRIP: Mapping[str, tuple[Action, ...]] = {"abort": ABORT, "leak": LEAK, "n2_loss": N2_LOSS}
 
