@@ -196,6 +196,8 @@ class EngineBench:
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
         """Have a person do something with their hands."""
         await self._people.hand(text, subject, amount)
+        if subject.startswith("flush."):
+            self._run.flushed.add(subject.removeprefix("flush."))
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference."""

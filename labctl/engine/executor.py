@@ -15,6 +15,7 @@ from labctl.engine.bench import EngineBench
 from labctl.engine.ending import Ending, through
 from labctl.engine.guarding import Guards
 from labctl.engine.holding import Holding
+from labctl.engine.left import left_over
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.safe_state import SafeState, at_the_end, may_skip
@@ -88,9 +89,15 @@ class Executor:
             raise
         finally:
             await self._rest()
+            self._say_what_is_left()
             if self._guarding is not None:
                 await self._guarding.end()
         return self._outcome()
+
+    def _say_what_is_left(self) -> None:
+        run = self._run
+        for left in left_over(run, self.parts.doses):
+            run.event("left", str(left), {"place": left.place, "holds": left.holds, "do": left.do})
 
     def _outcome(self) -> str:
         state = self._run.machine.state

@@ -32,7 +32,8 @@ _OVER = FINAL | {State.ABORTING}
 class Run:
     """The shared part of a run; its parts hold it and each other's results meet here.
 
-    `commanded` is what outputs were last told; `signed` the names that signed per reagent;
+    `commanded` is what outputs were last told; `signed` the names that signed per reagent,
+    `flushed` the pumps whose lines a person has flushed;
     `ambient_mbar` is read at start; `expected` are the runs that this one is compared with;
     `parks` says that to park is to wait for a person: in a dry run, where nobody comes, it is the
     end.
@@ -53,6 +54,7 @@ class Run:
     flask: Flask = field(default_factory=Flask)
     commanded: dict[str, bool] = field(default_factory=dict)
     signed: dict[str, set[str]] = field(default_factory=dict)
+    flushed: set[str] = field(default_factory=set)
     trap_cold_ns: int | None = None
     deviations: list[str] = field(default_factory=list)
     step_id: str = ""
