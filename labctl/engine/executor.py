@@ -10,15 +10,16 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar, cast
 
-from labctl.bench import Bench, Question
+from labctl.bench import Bench
 from labctl.engine.bench import EngineBench
 from labctl.engine.ending import Ending, through
+from labctl.engine.failing import Failing
 from labctl.engine.guarding import Guards
 from labctl.engine.holding import Holding
 from labctl.engine.left import left_over
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
-from labctl.engine.safe_state import SafeState, at_the_end, may_skip
+from labctl.engine.safe_state import SafeState, at_the_end
 from labctl.engine.sequences import ABORT, BY_TRIP, Action
 from labctl.errors import (
     AbortedError,
@@ -60,6 +61,7 @@ class Executor:
         self._step: Step | None = None
         self.holding = Holding(parts, self._ended_by)
         self.holding.restarts = self.redirect
+        self._failing = Failing(parts, self.holding, self._abandonable)
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
         parts.froze = self.holding.freeze
@@ -122,7 +124,7 @@ class Executor:
     @property
     def step(self) -> Step | None:
         """The step of the recipe that runs now; None between steps."""
-        return self._step
+        return self._step or self._failing.step
 
     def pause(self, actor: str) -> None:
         """Hold the run when the running step is done."""
@@ -130,7 +132,7 @@ class Executor:
 
     def redirect(self, choice: str) -> None:
         """Abandon the running step, to `skip` it or to `retry` it from its beginning."""
-        if self._step is not None and self._task is not None:
+        if self.step is not None and self._task is not None:
             self._redirect = choice
             self._task.cancel()
 
@@ -179,63 +181,18 @@ class Executor:
             pass
 
     async def _attempt(self, planned: PlannedStep, following: PlannedStep | None) -> str:
-        """Run a step once; when it fails, hold the temperature and ask what to do."""
+        """Run a step once; return `done`, or how it goes on: `skip`, or begun again."""
         step = planned.step
         try:
-            await self._one(planned, following)
-        except RedirectedError as redirected:
-            return redirected.choice
-        except ParkError as park:
-            return await self._parked(step, park)
-        except (StepFailedError, DeviceError) as error:
             try:
-                return await self._asked_after(step, str(error))
+                await self._one(planned, following)
             except ParkError as park:
-                return await self._parked(step, park)
-        return "done"
-
-    async def _asked_after(self, step: Step, reason: str) -> str:
-        run = self._run
-        problem = run.plan.recipe.head.problem
-        run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
-        if problem.do == "park":
-            raise ParkError(f"park: {reason}")
-        await self._abandonable(run.elapsed.gate(), f"thaw before {step.id}")
-        await run.heat.freeze()
-        choices = (
-            ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
-        )
-        question = Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
-        answer = await self._abandonable(self.parts.people.ask(question), f"question {step.id}")
-        if answer.choice in {"retry", "skip"}:
-            run.deviation(f"{step.id}: {answer.choice} after: {reason}")
-            return answer.choice
-        ends = f"{answer.choice}: {step.id}: {reason}"
-        if answer.choice == "park":
-            raise ParkError(ends, unanswered=answer.by_default)
-        raise AbortedError(ends)
-
-    async def _parked(self, step: Step, park: ParkError) -> str:
-        """Park the run and wait for a person; return how the step goes on.
-
-        Raises:
-            AbortedError: a dry run ends here, for nobody would ever come.
-        """
-        run = self._run
-        if not run.parks:
-            raise AbortedError(str(park))
-        await self._abandonable(run.elapsed.gate(), f"thaw before parking {step.id}")
-        run.deviation(f"{step.id}: {park}")
-        self._step = step
-        try:
-            parked = self.holding.parked(str(park), unanswered=park.unanswered)
-            choice = await self._abandonable(parked, f"park {step.id}")
-            await self._abandonable(run.elapsed.gate(), f"thaw after parking {step.id}")
+                return await self._failing.parked(step, park)
+            except (StepFailedError, DeviceError) as error:
+                return await self._failing.after(step, str(error))
         except RedirectedError as redirected:
             return redirected.choice
-        finally:
-            self._step = None
-        return choice
+        return "done"
 
     async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         bench = cast("EngineBench", self._bench)
@@ -261,9 +218,25 @@ class Executor:
         self._run.elapsed.ticked = look
 
     async def _nested(self, step: Step, name: str) -> None:
-        """Run a step inside another one; its id carries the round."""
+        """Run a step inside another one; its id carries the round.
+
+        What it does by itself when it fails it does here; else the step around it has failed.
+
+        Raises:
+            StepFailedError: it failed.
+            DeviceError: an instrument of it failed.
+        """
         inner = step.renamed(f"{step.id}#{name}")
-        await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
+        again = True
+        while again:
+            try:
+                await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
+                again = False
+            except (StepFailedError, DeviceError) as error:
+                how = self._failing.at_once(inner, str(error))
+                if not how:
+                    raise
+                again = how == "retry"
 
     async def _recorded(
         self, step: Step, stage: str, planned_s: float, *, nested: bool = False, plain: str = ""

@@ -93,23 +93,28 @@ class Holding:
             return f"{', '.join(silent)} does not answer"
         return ""
 
-    async def parked(self, reason: str, *, unanswered: bool) -> str:
-        """Park the run, outside of any step; return how a person lets it go on.
+    async def stands(
+        self, how: Literal["freeze", "park"], reason: str, *, unanswered: bool = False
+    ) -> str:
+        """Bring the run to stand, outside of any step; return how a person lets it go on.
 
-        `unanswered` says that a question was left unanswered: then somebody is called.
+        `unanswered` says that a question was left unanswered: then somebody is called. Over a
+        freeze a person is asked.
 
         Raises:
-            StepFailedError: it cannot be parked, or the flask does not come back.
+            StepFailedError: it cannot be brought to stand, or the flask does not come back.
+            AbortedError: the person, or nobody in time, chose to end the run.
         """
-        self._run.machine.fire(Trigger.PARK, reason)
-        await self._stand("park", reason, None)
+        self._run.machine.fire(Trigger.PARK if how == "park" else Trigger.FREEZE, reason)
+        await self._stand(how, reason, None)
         if unanswered:
             self._call(reason)
-        return await self._go_on(await cast("asyncio.Future[str]", self._choice)) or "resume"
+        choice = await self._chosen(reason, asks=how == "freeze")
+        return await self._go_on(choice) or "resume"
 
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
         await self._stand(how, reason, interlock)
-        choice = await self._go_on(await self._chosen(reason, interlock))
+        choice = await self._go_on(await self._chosen(reason, asks=interlock is not None))
         if choice in {"skip", "retry"}:
             self.restarts(choice)
 
@@ -131,14 +136,14 @@ class Holding:
         self._choice = asyncio.get_running_loop().create_future()
         run.machine.fire(Trigger.FROZEN, reason)
 
-    async def _chosen(self, reason: str, interlock: Interlock | None) -> str:
-        """Wait for a command; an interlock's freeze is also asked about.
+    async def _chosen(self, reason: str, *, asks: bool) -> str:
+        """Wait for a command, or for the answer where a person is also asked.
 
         Raises:
             AbortedError: the person, or nobody in time, chose to end the run.
         """
         chosen = cast("asyncio.Future[str]", self._choice)
-        if interlock is None:
+        if not asks:
             return await chosen
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
         either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
