@@ -6,16 +6,22 @@ A test compares what is committed with what this makes, so a page cannot fall be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from drivers.quality import RULES as RULES_OF_QUALITY
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
+from labctl.faults import GRAMMAR
 from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
 from labctl.recipe.steps.base import Step
+from labctl.registry import catalog, quality
 from labctl.schemas import Schema, definition, device_shapes, json_schema
+from labctl.twin import FaultListing
+from labctl.units import show
+from simulators.faults import LISTINGS
 from simulators.plant.kinetics import parameters
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -168,6 +174,8 @@ def pages() -> dict[str, str]:
         "checks.md": _page(_checks()),
         "states.md": _page(_states()),
         "reaction-parameters.md": _page(_reaction()),
+        "instruments/index.md": _page(_instruments()),
+        "faults.md": _page(_faults()),
     }
 
 
@@ -292,6 +300,88 @@ def _reaction() -> Iterator[str]:
         known = row.basis
         cells = (row.name, known.symbol, row.value, known.unit, known.rests, known.on)
         yield f"| {' | '.join(cells)} |"
+
+
+def _faults() -> Iterator[str]:
+    yield "# Faults\n"
+    yield "What can be made to go wrong in a dry run, and on served simulators. How to:"
+    yield "[rehearse a fault](../how-to/rehearse-a-fault.md). A fault is written\n"
+    yield f"    {GRAMMAR}\n"
+    yield "TARGET is a device, a port or a vessel of the rig (`flask` is the one in use); ANCHOR a"
+    yield "stage or a step id, the run's start without one. Each fault is tried in a short day by"
+    yield "`tests/labctl/engine/test_faults.py`, where plant truth judges what became of it.\n"
+    for family in dict.fromkeys(row.family for row in LISTINGS.values()):
+        yield f"## {family.capitalize()}\n"
+        yield "| | fault | targets | arguments | what happens | noticed by | what labctl does |"
+        yield "| --- | --- | --- | --- | --- | --- | --- |"
+        for row in LISTINGS.values():
+            if row.family == family:
+                told = (row.targets, _arguments(row), row.does, row.noticed_by, _reaction_to(row))
+                yield f"| {row.number} | `{row.name}` | {' | '.join(told)} |"
+        yield ""
+    yield "## Not noticed, or not made safe, yet\n"
+    yield "What labctl does not do about a fault so far; this is the work of the unattended run."
+    yield "Until then a person stays with a hot flask, and the hardware limiter is what counts.\n"
+    for row in LISTINGS.values():
+        if row.yet:
+            yield f"- {row.number} `{row.name}`: {row.yet}."
+
+
+def _arguments(row: FaultListing) -> str:
+    told = []
+    for one in row.arguments:
+        default = one.default
+        if isinstance(default, float):
+            default = show(default, one.dimension) if one.dimension else f"{default:g}"
+        told.append(f"`{one.name}`: {one.means}" + (f" ({default})" if default else ", required"))
+    return "; ".join(told)
+
+
+def _reaction_to(row: FaultListing) -> str:
+    return f"{row.reaction}. **Not enough yet**, see below" if row.yet else row.reaction
+
+
+def _instruments() -> Iterator[str]:
+    kinds = catalog("drivers")
+    yield "# Instruments\n"
+    yield "What a rig file may name. `line` is how the port leaves the factory; on a `bus` several"
+    yield "with addresses share a line. `labctl devices` prints this table, `labctl devices KIND` a"
+    yield "row of the next. To add one: [add an instrument](../../how-to/add-an-instrument.md).\n"
+    yield "| kind | instrument | plays | line | bus |\n| --- | --- | --- | --- | --- |"
+    for kind, row in kinds.items():
+        page, plays = f"[`{kind}`]({kind}.md)", ", ".join(row.roles)
+        yield f"| {page} | {row.maker} {row.model} | {plays} | {row.line} | {row.bus} |"
+    yield "\n## What is proven\n"
+    yield "Yes, not yet (○), or not asked of it (·); a test holds the table to what is so.\n"
+    yield f"| kind | {' | '.join(rule.replace('_', ' ') for rule in RULES_OF_QUALITY)} |"
+    yield "| --- |" + " --- |" * len(RULES_OF_QUALITY)
+    for kind in kinds:
+        marks = (_MARKS[proof.state] for proof in quality(kind).values())
+        yield f"| `{kind}` | {' | '.join(marks)} |"
+    yield "\n| rule | asks whether |\n| --- | --- |"
+    yield from (f"| {rule.replace('_', ' ')} | {asks} |" for rule, asks in RULES_OF_QUALITY.items())
+    yield "\n## What is open or not asked, and why\n"
+    for why, where in _reasons(kinds).items():
+        yield f"- {why}: {'; '.join(where)}"
+
+
+def _reasons(kinds: Iterable[str]) -> dict[str, list[str]]:
+    """Gather for each reason the rules and kinds that it holds for."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind in kinds:
+        for rule, proof in quality(kind).items():
+            if proof.state != "done":
+                of = (
+                    f"{rule.replace('_', ' ')} ({'open' if proof.state == 'todo' else 'not asked'})"
+                )
+                found.setdefault(proof.why, {}).setdefault(of, []).append(f"`{kind}`")
+    return {
+        why: [f"{of} of {', '.join(names)}" for of, names in rules.items()]
+        for why, rules in found.items()
+    }
+
+
+_MARKS = {"done": "yes", "todo": "○", "exempt": "·"}
 
 
 def _fields(schema: Schema, skip: set[str] | None = None) -> Iterator[str]:

@@ -7,25 +7,41 @@ framing, transport, capabilities, readings, units and errors of labctl, and no o
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
-    "alicat_mc": Listing("drivers.alicat_mc:AlicatMc", "Alicat", "MC", ("n2_flow",), "19200 8N1"),
+    "alicat_mc": Listing(
+        "drivers.alicat_mc:AlicatMc", "Alicat", "MC", ("n2_flow",), "19200 8N1", bus="alicat"
+    ),
     "bronkhorst_elflow": Listing(
         "drivers.bronkhorst_elflow:BronkhorstElflow",
         "Bronkhorst",
         "EL-FLOW",
         ("n2_flow",),
         "38400 8N1",
+        bus="propar",
     ),
     "cavro_xcalibur": Listing(
-        "drivers.cavro_xcalibur:CavroXCalibur", "Tecan", "Cavro XCalibur", ("pump",), "9600 8N1"
+        "drivers.cavro_xcalibur:CavroXCalibur",
+        "Tecan",
+        "Cavro XCalibur",
+        ("pump",),
+        "9600 8N1",
+        bus="cavro",
     ),
     "coherent_obis": Listing(
         "drivers.coherent_obis:CoherentObis", "Coherent", "OBIS LX/LS", ("excitation",), "tcp"
     ),
     "eurotherm_3216": Listing(
-        "drivers.eurotherm_3216:Eurotherm3216", "Eurotherm", "3216", ("heater", "warm_line")
+        "drivers.eurotherm_3216:Eurotherm3216",
+        "Eurotherm",
+        "3216",
+        ("heater", "warm_line"),
+        bus="modbus",
     ),
     "eurotherm_3504": Listing(
-        "drivers.eurotherm_3216:Eurotherm3504", "Eurotherm", "3504", ("heater", "warm_line")
+        "drivers.eurotherm_3216:Eurotherm3504",
+        "Eurotherm",
+        "3504",
+        ("heater", "warm_line"),
+        bus="modbus",
     ),
     "harvard_elite11": Listing(
         "drivers.harvard_elite11:HarvardElite11",
@@ -33,6 +49,7 @@ CATALOG: dict[str, Listing] = {
         "Pump 11 Elite, PHD Ultra",
         ("pump",),
         "115200 8N1",
+        bus="harvard",
     ),
     "heidolph_heiconnect": Listing(
         "drivers.heidolph_heiconnect:HeidolphHeiConnect",
@@ -47,19 +64,35 @@ CATALOG: dict[str, Listing] = {
     ),
     "ika_rct": Listing("drivers.ika_rct:IkaRct", "IKA", "RCT digital", ("stirrer",), "9600 7E1"),
     "mks_901p": Listing(
-        "drivers.mks_901p:Mks901p", "MKS", "901P", ("flask_gauge", "line_gauge"), gap_ms=10
+        "drivers.mks_901p:Mks901p",
+        "MKS",
+        "901P",
+        ("flask_gauge", "line_gauge"),
+        gap_ms=10,
+        bus="mks",
     ),
     "mks_974b": Listing(
-        "drivers.mks_901p:Mks974b", "MKS", "974B", ("flask_gauge", "line_gauge"), gap_ms=10
+        "drivers.mks_901p:Mks974b",
+        "MKS",
+        "974B",
+        ("flask_gauge", "line_gauge"),
+        gap_ms=10,
+        bus="mks",
     ),
     "modbus_relay_8ch": Listing(
         "drivers.modbus_relay_8ch:ModbusRelay8ch",
         "Waveshare",
         "Modbus RTU Relay 8CH",
         ("manifold", "jack", "fan", "shutter", "beacon", "button"),
+        bus="modbus",
     ),
     "newera_ne1000": Listing(
-        "drivers.newera_ne1000:NewEraNe1000", "New Era", "NE-1000", ("pump",), "19200 8N1"
+        "drivers.newera_ne1000:NewEraNe1000",
+        "New Era",
+        "NE-1000",
+        ("pump",),
+        "19200 8N1",
+        bus="newera",
     ),
     "ocean_fx": Listing(
         "drivers.ocean_obp:OceanFx", "Ocean Optics", "FX", ("absorbance", "pl"), "tcp"
@@ -78,6 +111,7 @@ CATALOG: dict[str, Listing] = {
         "Pfeiffer Vacuum",
         "PPT 100",
         ("flask_gauge", "line_gauge"),
+        bus="pfeiffer",
     ),
     "pfeiffer_tpg361": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
@@ -114,8 +148,14 @@ CATALOG: dict[str, Listing] = {
         "EZ-ZONE PM",
         ("heater", "warm_line"),
         "38400 8N1",
+        bus="watlow",
     ),
     "wpi_al1000": Listing(
-        "drivers.newera_ne1000:WpiAl1000", "WPI", "Aladdin AL-1000", ("pump",), "19200 8N1"
+        "drivers.newera_ne1000:WpiAl1000",
+        "WPI",
+        "Aladdin AL-1000",
+        ("pump",),
+        "19200 8N1",
+        bus="newera",
     ),
 }

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labctl.capabilities import DeviceSettings, Gate, Identity
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.readings import Channel
 from labctl.transport import Port, Priority
@@ -110,6 +110,13 @@ class AlicatMc:
             expected = f"at most its full scale, {self.full_scale_sccm:g} sccm"
             raise RefusedByDeviceError(self.name, "its full scale", expected, limit)
         return Identity("Alicat", made["04"], made["05"], made["09"])
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing here; raises what it raises."""
+        identity = await self.connect()
+        scale = f"{self.full_scale_sccm:g} sccm, the rig allows {self._high_sccm:g} sccm"
+        unit = f"{self._sccm_per_unit:g} sccm, {self._mbar_per_unit:g} mbar"
+        return Look(identity, {"unit": unit, "gas": self.gas, "full scale": scale})
 
     async def poll(self) -> Sequence[float | None]:
         """Read flow and setpoint in sccm, pressure in mbar, temperature in °C.

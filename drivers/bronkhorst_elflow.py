@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labctl.capabilities import DeviceSettings, Gate, Identity
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.propar import Message, find_message, reply_to, seal
 from labctl.readings import Channel
@@ -116,6 +116,13 @@ class BronkhorstElflow:
             expected = f"at most its full scale, {self.full_scale_sccm:g} sccm"
             raise RefusedByDeviceError(self.name, "its full scale", expected, limit)
         return Identity("Bronkhorst", model, serial, firmware)
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing here; raises what it raises."""
+        identity = await self.connect()
+        scale = f"{self.full_scale_sccm:g} sccm, the rig allows {self._high_sccm:g} sccm"
+        unit = f"{self.full_scale_sccm / self._capacity:g} sccm"
+        return Look(identity, {"unit": unit, "gas": self.gas, "full scale": scale})
 
     async def poll(self) -> Sequence[float | None]:
         """Read flow and setpoint in sccm; None while the instrument reports an error.

@@ -12,7 +12,7 @@ import contextlib
 import math
 import re
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look, PumpState
 from labctl.errors import (
     AbandonedError,
     DeviceError,
@@ -141,6 +141,13 @@ class CavroXCalibur:
             raise OutOfRangeError(self.name, f"to draw {volume_ml:g} mL", room, f"{volume_ml:g} mL")
         self._draws = True
         await self._go(speed, place + places, None)
+
+    async def look(self) -> Look:
+        """Read firmware and state, and set nothing; raises as `connect`."""
+        firmware = await self._line.report("&", _TEXT)
+        status = await self._line.status()
+        state = "it moves" if status.busy else _ERRORS.get(status.error, "at rest")
+        return Look(Identity("Tecan", "Cavro XCalibur", firmware=firmware), {"state": state})
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read what was dispensed and whether the plunger moves; None where its place is lost.

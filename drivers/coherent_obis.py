@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, NoReplyError, OutOfRangeError, RefusedByDeviceError
 from labctl.readings import Channel
 from labctl.transport import Port, Priority
@@ -26,6 +26,7 @@ _HANDSHAKING_ON = "SYST:COMM:HAND ON"
 _EMITTING = 0x02
 _WAVELENGTH_WITHIN_NM = 5.0
 _LEVEL_WITHIN_MW = 0.01
+_BEYOND = 1.25
 
 
 class CoherentObis:
@@ -39,6 +40,7 @@ class CoherentObis:
         self._settings = settings
         self._low_mw = 0.0
         self._high_mw = 0.0
+        self._believed_mw = math.inf
 
     async def connect(self) -> Identity:
         """Switch handshaking on; check mode and wavelength; read limits and faults.
@@ -48,6 +50,14 @@ class CoherentObis:
             DeviceError: it does not answer, or not in its grammar.
         """
         await self._set(_HANDSHAKING_ON)
+        return (await self.look()).identity
+
+    async def look(self) -> Look:
+        """Read identity, mode, wavelength, limits and faults as `connect` does, and set nothing.
+
+        Raises:
+            RefusedByDeviceError: another wavelength than the rig's, not at constant power, a fault.
+        """
         identity = await self._identify()
         await self._require_mode()
         wavelength_nm = await self._number("SYST:INF:WAV?")
@@ -60,8 +70,10 @@ class CoherentObis:
         self._low_mw = 1e3 * await self._number("SOUR:POW:LIM:LOW?")
         high_mw = 1e3 * await self._number("SOUR:POW:LIM:HIGH?")
         self._high_mw = min(high_mw, self._settings.power_high_mw or high_mw)
+        self._believed_mw = _BEYOND * high_mw
         await self._require_no_fault()
-        return identity
+        power = f"{self._low_mw:g} .. {high_mw:g} mW, the rig allows {self._high_mw:g} mW"
+        return Look(identity, {"wavelength": f"{wavelength_nm:g} nm", "power": power})
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the measured power in mW and whether light comes out.
@@ -69,9 +81,22 @@ class CoherentObis:
         Raises:
             DeviceError: it does not answer, or not in its grammar.
         """
-        power_w = await self._number("SOUR:POW:LEV?", Priority.POLL)
+        power_mw = await self._power_mw()
         status = await self._word("SYST:STAT?", Priority.POLL)
-        return 1e3 * power_w, float(bool(status & _EMITTING))
+        return power_mw, float(bool(status & _EMITTING))
+
+    async def _power_mw(self) -> float:
+        """Read the power; more than the laser can give is no reading, for nothing else checks it.
+
+        Raises:
+            GarbledError: more than that, twice.
+        """
+        for _ in range(2):
+            power_mw = 1e3 * await self._number("SOUR:POW:LEV?", Priority.POLL)
+            if abs(power_mw) <= self._believed_mw:
+                return power_mw
+        expected = f"at most {self._believed_mw:g} mW"
+        raise GarbledError(self.name, "SOUR:POW:LEV?", expected, f"{power_mw:g} mW")
 
     async def shine(self, power_mw: float) -> None:
         """Switch on at a power in mW; 0 switches off.

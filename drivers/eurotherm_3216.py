@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import ClassVar, Final
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.modbus import answers, exception_code, reply_length, seal
 from labctl.readings import Channel, Kind
@@ -92,19 +92,29 @@ class Eurotherm3216:
             NoReplyError: nothing answers.
             GarbledError: a reply that is not in the protocol, twice.
         """
+        look = await self.look()
+        await self._set_lower(round(self._settings.power_high_fraction * 100 * _TENTHS))
+        return look.identity
+
+    async def look(self) -> Look:
+        """Read version, settings and limits as `connect` does, and set nothing; raises as it."""
         (version,) = await self._read(_VERSION)
         for address, what, needed in _MUST_BE_ZERO:
             await self._check(address, 0, what, needed)
         await self._check(_RATE_UNIT, self.minutes, "time unit of the setpoint rate", "minutes")
-        await self._check_setpoint_limits()
+        limits = await self._check_setpoint_limits()
         low, high = await self._read(_RANGE, 2)
         self._range = (float(low), float(high))
         (output_high,) = await self._read(_OUTPUT_HIGH)
-        allowed = round(self._settings.power_high_fraction * 100 * _TENTHS)
-        if output_high > allowed:
-            await self._set(_OUTPUT_HIGH, allowed)
         firmware = f"{version >> 8 & 0xFF:x}.{version & 0xFF:02x}"
-        return Identity("Eurotherm", self.model, firmware=firmware)
+        facts = {
+            "unit": "°C, tenths",
+            "setpoints": limits,
+            "sensor range": f"{low / _TENTHS:g} .. {high / _TENTHS:g} °C",
+            "output": f"up to {output_high / _TENTHS:g} %, "
+            f"the rig allows {self._settings.power_high_fraction * 100:g} %",
+        }
+        return Look(Identity("Eurotherm", self.model, firmware=firmware), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read all channels with one question, and every fifth time the status word.
@@ -249,8 +259,15 @@ class Eurotherm3216:
             asked, expected = f"for the {what} ({address})", f"{needed}, {meaning}; set it so"
             raise RefusedByDeviceError(self.name, asked, expected, str(found))
 
-    async def _check_setpoint_limits(self) -> None:
+    async def _set_lower(self, allowed: int) -> None:
+        (output_high,) = await self._read(_OUTPUT_HIGH)
+        if output_high > allowed:
+            await self._set(_OUTPUT_HIGH, allowed)
+
+    async def _check_setpoint_limits(self) -> str:
         """Check that the rig's setpoints fit in, and that one unit on the wire is 0.1 °C.
+
+        Returns the limits in words.
 
         Raises:
             RefusedByDeviceError: either is not so.
@@ -270,6 +287,7 @@ class Eurotherm3216:
                 f"room for the rig's {settings.setpoint_low:g} .. {settings.setpoint_high:g} °C",
                 f"{low / _TENTHS:g} .. {high / _TENTHS:g} °C",
             )
+        return f"{low / _TENTHS:g} .. {high / _TENTHS:g} °C"
 
     async def _set(self, address: int, value: int, priority: Priority = Priority.COMMAND) -> None:
         """Write where the value differs, and read back; what may be worn out is left alone."""

@@ -12,7 +12,7 @@ import contextlib
 import math
 import re
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look, PumpState
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -94,6 +94,18 @@ class HarvardElite11:
         limits = await self._chain.query("irate lim", _LIMITS)
         self._limits = _rate_ml_min(limits[:3]), _rate_ml_min(limits[3:])
         return Identity("Harvard Apparatus", model, firmware=firmware)
+
+    async def look(self) -> Look:
+        """Read version, bore and limits of rate, and set nothing; raises as `connect`."""
+        model, firmware = await self._chain.query("ver", _VERSION)
+        bore_mm = float((await self._chain.query("diameter", _LENGTH))[0])
+        found = await self._chain.query("irate lim", _LIMITS)
+        low, high = _rate_ml_min(found[:3]), _rate_ml_min(found[3:])
+        facts = {
+            "bore": f"{bore_mm:g} mm, the rig's is {self._settings.bore_mm:g} mm",
+            "rates": f"{low:.3g} .. {high:.4g} mL/min",
+        }
+        return Look(Identity("Harvard Apparatus", model, firmware=firmware), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the counter; the prompt that comes with it says whether the plunger moves.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing import until
 from labctl.readings import Channel
@@ -64,6 +64,15 @@ class HeidolphHeiConnect:
         if self._watched:
             await self._obey("CC_ON")
         return Identity("Heidolph", "MR Hei-Connect", firmware=firmware)
+
+    async def look(self) -> Look:
+        """Read version, status and speed in the protocol it has; raises as `connect`."""
+        firmware = (await self._read("SW_VERS", _VERSION)).removeprefix("SW_VERS ")
+        await self._check_status(Priority.COMMAND)
+        speed_rpm = await self._value("IN_PV_5")
+        facts = {"speed": f"{speed_rpm:g} rpm"}
+        facts["limit"] = f"{_MOST_RPM} rpm, the rig allows {self._high_rpm:g} rpm"
+        return Look(Identity("Heidolph", "MR Hei-Connect", firmware=firmware), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the speed in rpm, the second probe in °C (None without one), and the status.

@@ -13,7 +13,7 @@ import math
 from array import array
 from collections.abc import Mapping
 
-from labctl.capabilities import DeviceSettings, Identity, ScanSettings
+from labctl.capabilities import DeviceSettings, Identity, Look, ScanSettings
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -90,6 +90,22 @@ class HoribaIcl:
         serial = (await self._icl.ask("saq3_getSerialNumber", self._saq)).get("serialNumber", "")
         program = f"ICL {info.get('nodeVersion', '')}"
         return Identity("HORIBA", model, str(serial).strip(), program)
+
+    async def look(self) -> Look:
+        """Read the program's version and what it lists; nothing is opened, so nothing homes.
+
+        Raises:
+            DeviceError: it does not answer, or not in the protocol.
+        """
+        await self._icl.open()
+        info = await self._icl.ask("icl_info")
+        listed = {
+            module: str((await self._icl.ask(f"{module}_list")).get("devices"))
+            for module in ("mono", "saq3")
+        }
+        return Look(
+            Identity("HORIBA", "ICL", firmware=f"ICL {info.get('nodeVersion', '')}"), listed
+        )
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read where the monochromator stands, in nm; this also answers the server's pings.

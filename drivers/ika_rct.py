@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing import until
 from labctl.readings import Channel
@@ -65,6 +65,15 @@ class IkaRct:
             await self._port.tell(b"RESET \r\n")
         await self._feed_watchdog(Priority.COMMAND)
         return Identity("IKA", reply[1].decode("ascii"))
+
+    async def look(self) -> Look:
+        """Read name, speed and the set speed; nothing is reset or armed; raises as `connect`."""
+        reply = await self._read(b"IN_NAME \r\n", _NAME)
+        speed_rpm = await self._value(_SPEED)
+        set_rpm = await self._value(b"IN_SP_4 \r\n")
+        facts = {"speed": f"{speed_rpm:g} rpm, set to {set_rpm:g} rpm"}
+        facts["limit"] = f"{_MOST_RPM} rpm, the rig allows {self._high_rpm:g} rpm"
+        return Look(Identity("IKA", reply[1].decode("ascii")), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the speed in rpm and the second probe in °C, and feed the watchdog when it is time.

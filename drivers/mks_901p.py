@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.mks import reply_from
 from labctl.transport import Port, Priority
@@ -81,6 +81,10 @@ class Mks901p:
         firmware = await self._ask(b"FV", _WORD)
         await self._read_unit(Priority.COMMAND)
         return Identity("MKS", model, serial.decode("ascii"), firmware.decode("ascii"))
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing here; raises what it raises."""
+        return Look(await self.connect(), {"unit": f"{self._mbar_per_unit:g} mbar"})
 
     async def poll(self) -> Sequence[float | None]:
         """Read all channels in mbar; None where nothing is measured.

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, Switching
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look, Switching
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError, UnknownNameError
 from labctl.framing.modbus import answers, exception_code, reply_length, seal
 from labctl.readings import Channel, Kind
@@ -74,6 +74,16 @@ class ModbusRelay8ch:
         """
         await self.poll()
         return Identity("Waveshare", "Modbus RTU Relay 8CH")
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing here; raises what it raises."""
+        await self.connect()
+        values = await self.poll()
+        states = {
+            channel.name: _word(bool(value))
+            for channel, value in zip(self.channels, values, strict=True)
+        }
+        return Look(Identity("Waveshare", "Modbus RTU Relay 8CH"), states)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read all coils with one question, and all inputs with another if any are named.

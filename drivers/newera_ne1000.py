@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from typing import TYPE_CHECKING
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, PumpState
+from labctl.capabilities import DeviceSettings, Gate, Identity, Look, PumpState
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -19,9 +20,12 @@ from labctl.errors import (
     OutOfRangeError,
     RefusedByDeviceError,
 )
-from labctl.framing.newera import Packet, find_packet, reply_from, seal
+from labctl.framing.newera import Packet, find_packet, four_digits, reply_from, seal
 from labctl.readings import Channel
-from labctl.transport import Port, Priority
+from labctl.transport import Priority
+
+if TYPE_CHECKING:
+    from labctl.transport import Port
 
 _TIMEOUT_S = 0.5
 _QUIET_S = 0.05
@@ -84,7 +88,7 @@ class NewEraNe1000:
         self.name = settings.name
         self.channels = (Channel("dispensed", "volume"), Channel("infusing", "truth"))
         _check(settings)
-        self._bore = _four_digits(settings.bore_mm)
+        self._bore = four_digits(settings.bore_mm)
         self._bore_mm = settings.bore_mm
         self._syringe_ml = settings.syringe_ml
         self._watchdog_s = round(settings.watchdog_s)
@@ -103,13 +107,26 @@ class NewEraNe1000:
                 differently.
         """
         await self._pump.agree_on_mode(self._watchdog_s)
+        look = await self.look()
+        if (await self._pump.read(""))[0] not in _MOVING:
+            await self._prepare()
+        return look.identity
+
+    async def look(self) -> Look:
+        """Read version and bore, and set nothing; an alarm that waits is told, and so forgotten.
+
+        Raises:
+            RefusedByDeviceError: it is another model.
+        """
+        with contextlib.suppress(RefusedByDeviceError, NoReplyError):
+            await self._pump.read("")
         model, firmware = await self._pump.query("VER", _VERSION)
         if not model.startswith(self.prefix):
             expected = f"a pump of {self.maker}, {self.prefix}…"
             raise RefusedByDeviceError(self.name, "VER", expected, f"{model}; correct the kind")
-        if (await self._pump.read(""))[0] not in _MOVING:
-            await self._prepare()
-        return Identity(self.maker, model, firmware=firmware)
+        (bore,) = await self._pump.query("DIA", _PLAIN)
+        bores = {"bore": f"{bore} mm, the rig's is {self._bore} mm"}
+        return Look(Identity(self.maker, model, firmware=firmware), bores)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read the counter; the status that comes with it says whether the plunger moves.
@@ -287,7 +304,7 @@ class NewEraNe1000:
         return self._as_sent(rate_ml_min, unit, _RATE_UNITS[unit], asked), unit
 
     def _as_sent(self, value: float, unit: str, size: float, asked: str) -> str:
-        number = _four_digits(value / size)
+        number = four_digits(value / size)
         if abs(float(number) * size - value) > _ROUNDING * value:
             raise OutOfRangeError(
                 self.name, asked, "a number of four digits and three decimals", f"{number} {unit}"
@@ -414,8 +431,9 @@ class _Dialogue:
     def written(self, command: str) -> bytes:
         """Write a command to this address as the mode wants it."""
         text = f"{self._address}{command}".encode("ascii")
-        # The mode itself is always agreed on in safe packets: they are understood in both modes.
-        return seal(text) if self._safe or command.startswith("SAF") else text + b"\r"
+        # Until the mode is agreed on, and to agree: safe packets are understood in both modes.
+        sealed = self._safe or not self._agreed or command.startswith("SAF")
+        return seal(text) if sealed else text + b"\r"
 
     async def _hear_out(self, priority: Priority) -> None:
         # The alarm may have come by itself while the question was on its way; then the answer to
@@ -476,15 +494,6 @@ def _check(settings: DeviceSettings) -> None:
         got = f"{settings.protocol} with a watchdog of {settings.watchdog_s:g} s"
         asked = f"the protocol {settings.protocol}"
         raise OutOfRangeError(settings.name, asked, expected, f"{got}; correct the rig file")
-
-
-def _four_digits(value: float) -> str:
-    """Write a number as the pump takes it: at most four digits and three decimals."""
-    for decimals in (3, 2, 1):
-        text = f"{value:.{decimals}f}"
-        if len(text) <= 5:
-            return text
-    return f"{value:.0f}"
 
 
 def _same(wanted: str, seen: str) -> bool:

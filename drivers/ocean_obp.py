@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing import obp
 from labctl.readings import Channel, Spectrum
@@ -30,6 +30,7 @@ _SET_INTEGRATION_US = 0x00110010
 _SET_TRIGGER = 0x00110110
 _GET_SCANS = 0x00120000
 _SET_SCANS = 0x00120010
+_GET_BOXCAR = 0x00121000
 _SET_BOXCAR = 0x00121010
 _GET_WAVELENGTH_COUNT = 0x00180100
 _GET_WAVELENGTH_COEFFICIENT = 0x00180101
@@ -67,6 +68,7 @@ class OceanObp:
     max_counts = 0
     integration_limits_s = (0.0, 0.0)
     averages_high = 1000
+    boxcar_high = 15
     channels: tuple[Channel, ...] = ()
     _acquire_frame = b""
     _pixel_type = "<u2"
@@ -85,22 +87,33 @@ class OceanObp:
         self._asked = 0
 
     async def connect(self) -> Identity:
-        """Read serial number and wavelengths; set free running, no boxcar, 100 ms, 1 scan.
+        """Read serial number and wavelengths; set free running, the rig's boxcar, 100 ms, 1 scan.
 
         Raises:
             GarbledError: the serial number or the wavelength coefficients make no sense.
+            OutOfRangeError: a boxcar beyond 0 .. 15 pixels to each side.
+            RefusedByDeviceError: a boxcar is asked of an instrument that has none.
             DeviceError: it does not answer, or refuses a setting.
+        """
+        look = await self.look()
+        self._averages_itself = await self._can_average()
+        await self._set_boxcar()
+        await self._set(_SET_TRIGGER, b"\0", "trigger: free running")
+        await self.set_exposure(self._integration_s, self._averages)
+        return look.identity
+
+    async def look(self) -> Look:
+        """Read serial number and wavelengths, and set nothing; raises as `connect`.
+
+        Raises:
+            GarbledError: the serial number or the wavelength coefficients make no sense.
         """
         serial = (await self._query(_GET_SERIAL)).rstrip(b"\0 ")
         if not serial.isascii():
             raise GarbledError(self.name, "serial number", "ASCII text", repr(serial))
-        self._wavelengths_nm = await self._read_wavelengths()
-        self._averages_itself = await self._can_average()
-        if self._averages_itself:
-            await self._set(_SET_BOXCAR, b"\0", "boxcar 0")
-        await self._set(_SET_TRIGGER, b"\0", "trigger: free running")
-        await self.set_exposure(self._integration_s, self._averages)
-        return Identity("Ocean Optics", self.model, serial.decode("ascii"))
+        axis = self._wavelengths_nm = await self._read_wavelengths()
+        facts = {"axis": f"{axis[0]:.1f} .. {axis[-1]:.1f} nm, {len(axis)} pixels"}
+        return Look(Identity("Ocean Optics", self.model, serial.decode("ascii")), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read nothing: the spectra are all there is."""
@@ -158,7 +171,7 @@ class OceanObp:
             raw,
             self._integration_s,
             self._averages,
-            0,
+            self._settings.boxcar,
             self.max_counts,
             t_ns,
         )
@@ -191,6 +204,26 @@ class OceanObp:
         frame = obp.encode(obp.Message(_GET_SCANS))
         reply = await self._reply(frame, "scans to average")
         return not (reply.flags & _NOT_UNDERSTOOD and reply.error == _UNKNOWN_MESSAGE)
+
+    async def _set_boxcar(self) -> None:
+        """Have the instrument smooth as the rig file says; an older setting never stays on.
+
+        Raises:
+            OutOfRangeError: beyond 0 .. 15 pixels to each side.
+            RefusedByDeviceError: it cannot smooth, or another width reads back.
+        """
+        width = self._settings.boxcar
+        asked = f"boxcar {width}"
+        if not 0 <= width <= self.boxcar_high:
+            raise OutOfRangeError(self.name, asked, f"0 .. {self.boxcar_high}", str(width))
+        if not self._averages_itself:
+            if width:
+                expected = "an instrument that smooths; say `boxcar: 0` in the rig file"
+                raise RefusedByDeviceError(self.name, asked, expected, "one that does not")
+            return
+        await self._set(_SET_BOXCAR, bytes((width,)), asked)
+        if width and (found := await self._number("<B", _GET_BOXCAR)) != width:
+            raise RefusedByDeviceError(self.name, asked, str(width), f"{found:g}")
 
     async def _number(self, layout: str, kind: int, data: bytes = b"") -> float:
         answer = await self._query(kind, data)
@@ -239,6 +272,8 @@ class OceanObp:
         if not obp.is_whole(raw):
             raise GarbledError(self.name, asked, "a message whose MD5 fits", repr(raw[-20:]))
         if frame[8:12] != raw[8:12] or reply.regarding not in {0, number}:
+            # Its own reply is still to come, and on a slow line takes seconds: it is let go by.
+            await self._port.pause(timeout_s)
             raise GarbledError(self.name, asked, "its own reply", f"one to {reply.kind:#010x}")
         return reply
 

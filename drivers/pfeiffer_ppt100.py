@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.pfeiffer import reply_from, seal, unseal
 from labctl.transport import Port, Priority
@@ -65,6 +65,10 @@ class PfeifferPpt100:
             raise RefusedByDeviceError(self.name, asked, expected, repr(correction))
         firmware = (await self._read(_FIRMWARE, _SIX)).decode("ascii")
         return Identity("Pfeiffer Vacuum", _MODELS[found], firmware=firmware)
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing here; raises what it raises."""
+        return Look(await self.connect(), {"unit": "hPa", "gas correction": "1.00"})
 
     async def poll(self) -> Sequence[float | None]:
         """Read the pressure in mbar; None while the gauge reports any error.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, RefusedByDeviceError
 from labctl.framing import until
 from labctl.framing.mnemonic import ACK, ENQ, ETX, acknowledgement
@@ -56,6 +56,12 @@ class PfeifferTpg362:
         await self._read_unit()
         await self._find_gauges()
         return Identity("Pfeiffer Vacuum", model, serial, firmware)
+
+    async def look(self) -> Look:
+        """Connect, which sets nothing but ends the output that nobody asked for; raises as it."""
+        identity = await self.connect()
+        gauges = "present at " + ", ".join(map(str, self._inputs))
+        return Look(identity, {"unit": f"{self._mbar_per_unit:g} mbar", "gauges": gauges})
 
     async def poll(self) -> Sequence[float | None]:
         """Read all gauges with one PRX, in mbar; None unless the gauge itself says it is good.

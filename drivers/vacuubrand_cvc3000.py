@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -102,6 +102,17 @@ class VacuubrandCvc3000:
         self._pressure_mbar = await self._read_mbar(b"IN_PV_1")
         await self._status()
         return Identity("Vacuubrand", model.decode(), firmware=firmware.decode())
+
+    async def look(self) -> Look:
+        """Read version, pressure and its unit without taking control; raises as `connect`."""
+        _, model, firmware = await self._ask(b"IN_VER", _VERSION, "MODEL Vx.xx")
+        pressure_mbar = await self._read_mbar(b"IN_PV_1")
+        facts = {
+            "unit": f"{self._mbar_per_unit:g} mbar",
+            "pressure": f"{pressure_mbar:.4g} mbar",
+            "setpoints": f"{self._low_mbar:g} .. {self._high_mbar:g} mbar",
+        }
+        return Look(Identity("Vacuubrand", model.decode(), firmware=firmware.decode()), facts)
 
     async def poll(self) -> Sequence[float | None]:
         """Read pressure, state, pressure, faults by turns, one command a poll; the rest is older.

@@ -13,7 +13,7 @@ import math
 import struct
 from typing import Final
 
-from labctl.capabilities import DeviceSettings, Identity
+from labctl.capabilities import DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.watlow import (
     HOST,
@@ -104,6 +104,19 @@ class WatlowEzZonePm:
             NoReplyError: nothing answers.
             GarbledError: a reply that is not in the protocol, twice.
         """
+        look = await self.look()
+        allowed = self._settings.power_high_fraction * 100.0
+        if await self._float(_POWER_HIGH) > allowed + _CLOSE:
+            await self._set_float(_POWER_HIGH, allowed)
+        return look.identity
+
+    async def look(self) -> Look:
+        """Read numbers, unit and settings as `connect` does, and set nothing; raises as it.
+
+        Raises:
+            OutOfRangeError: the address is not 1 .. 16; nothing was sent.
+            RefusedByDeviceError: a setting is not as labctl needs it; the message says what to set.
+        """
         address = self._settings.address
         if not 1 <= address <= _MOST_ADDRESS:
             raise OutOfRangeError(self.name, "its address", f"1 .. {_MOST_ADDRESS}", str(address))
@@ -116,10 +129,12 @@ class WatlowEzZonePm:
         await self._check_enum(_REMOTE, _NO, "no remote setpoint")
         await self._check_enum(_BROKEN_INPUT, _OFF, "input error power off")
         await self._check_limits()
-        allowed = self._settings.power_high_fraction * 100.0
-        if await self._float(_POWER_HIGH) > allowed + _CLOSE:
-            await self._set_float(_POWER_HIGH, allowed)
-        return Identity("Watlow", "EZ-ZONE PM", str(serial), str(revision))
+        facts = {
+            "unit": "°F" if units == _FAHRENHEIT else "°C",
+            "output": f"up to {await self._float(_POWER_HIGH):g} %, "
+            f"the rig allows {self._settings.power_high_fraction * 100:g} %",
+        }
+        return Look(Identity("Watlow", "EZ-ZONE PM", str(serial), str(revision)), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
         """Read all channels; `pv` is None while the controller names any error of its input.

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.chemistry.reagent import Composition, contents_of, volume_for_ml
-from labctl.clock import Clock
 from labctl.readings import Scalar
+
+if TYPE_CHECKING:
+    from labctl.clock import Clock  # steps are checked without an event loop
 
 
 class Resume(StrEnum):
@@ -284,6 +286,10 @@ class Bench(Protocol):
 
     def extra_s(self) -> float:
         """Return what people have added to the present wait, in s."""
+        ...
+
+    def resumed_s(self) -> float | None:
+        """Return when the running step's own clock began before the run was cut off, if it did."""
         ...
 
     def clock_started(self, at_s: float) -> None:

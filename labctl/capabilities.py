@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.readings import Channel, Quality, Spectrum
 
@@ -25,7 +25,8 @@ class Listing:
     """One row of a CATALOG: where the class is, and what it is to a person and to the rig file.
 
     `line` is how its port is set as it leaves the factory, `gap_ms` the least time between two
-    commands.
+    commands; `bus` names the protocol in which several with addresses share a line, empty where
+    the instrument needs one for itself.
     """
 
     target: str
@@ -34,6 +35,15 @@ class Listing:
     roles: tuple[str, ...] = ()
     line: str = "9600 8N1"
     gap_ms: int = 0
+    bus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a rule of quality holds for an instrument, `done`, `todo` or `exempt`, and why."""
+
+    state: Literal["done", "todo", "exempt"]
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,14 @@ class Identity:
     model: str
     serial: str = ""
     firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an instrument said of itself: who it is, and units, limits and state in words."""
+
+    identity: Identity
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Outcome(StrEnum):
@@ -63,6 +81,10 @@ class Device(Protocol):
 
     async def connect(self) -> Identity:
         """Read identity and units, check settings, arm the watchdog; actuate nothing."""
+        ...
+
+    async def look(self) -> Look:
+        """Read identity, units, limits and state against the settings; set nothing at all."""
         ...
 
     async def poll(self) -> Sequence[float | None]:
@@ -327,7 +349,8 @@ class DeviceSettings:
     scanning detector steps; `rests_closed` says that a gas flow is shut in the safe state (else it
     is left as it is); `protocol` is the dialect of an instrument that has several; `ports` maps
     what is at the valve head of a pump (`flask`, `reservoir`, `waste`) to its port: a number,
-    `input` or `output`; `turns` is the way that valve turns to initialise, `cw` or `ccw`.
+    `input` or `output`; `turns` is the way that valve turns to initialise, `cw` or `ccw`;
+    `boxcar` is how many pixels to each side a spectrometer smooths over.
     """
 
     name: str
@@ -355,6 +378,7 @@ class DeviceSettings:
     protocol: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     turns: str = "cw"
+    boxcar: int = 0
 
 
 def quality_of(value: float | None, channel: Channel) -> Quality:

@@ -13,7 +13,8 @@ import secrets
 import time
 from typing import Protocol
 
-from labctl.loop import NS, Priority, VirtualLoop
+from labctl.loop import NS, VirtualLoop
+from labctl.priority import Priority
 
 __all__ = ["NS", "Clock", "Priority", "VirtualClock", "WallClock", "cpu_s", "new_run_id", "wall_s"]
 
@@ -65,8 +66,9 @@ class VirtualClock:
         timer = self._loop.call_at_ns(t_ns, _wake, waiter, priority=priority)
         try:
             await waiter
-        finally:
+        except BaseException:
             timer.cancel()
+            raise
 
     def alarm(self, t_ns: int, waiter: asyncio.Future[None]) -> asyncio.TimerHandle:
         """Resolve `waiter` at `t_ns` unless it is done before."""
@@ -86,15 +88,19 @@ class VirtualClock:
 
 
 class WallClock:
-    """The clock of a rig: the running loop's monotonic time, zero at construction."""
+    """The clock of a rig: monotonic time, `origin_ns` at construction.
 
-    def __init__(self) -> None:
+    A run that goes on after it was cut off begins where the gap ends.
+    """
+
+    def __init__(self, origin_ns: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
-        self._zero_ns = time.monotonic_ns()
-        self._start = dt.datetime.now().astimezone().replace(tzinfo=None)
+        self._zero_ns = time.monotonic_ns() - origin_ns
+        now = dt.datetime.now().astimezone().replace(tzinfo=None)
+        self._start = now - dt.timedelta(microseconds=origin_ns // 1000)
 
     def now_ns(self) -> int:
-        """Return monotonic ns since construction."""
+        """Return monotonic ns since the run began."""
         return time.monotonic_ns() - self._zero_ns
 
     async def sleep_until(self, t_ns: int, priority: Priority = Priority.COMMAND) -> None:
@@ -138,6 +144,12 @@ def local_now() -> dt.datetime:
 def utc_now() -> str:
     """Return the machine's UTC as ISO 8601, for anchors in the record."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def since_utc_ns(utc: str) -> int:
+    """Return ns of the machine's UTC since an anchor, ISO 8601; a set clock makes it wrong."""
+    passed = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(utc)
+    return round(passed.total_seconds() * NS)
 
 
 def wall_s() -> float:

@@ -18,10 +18,10 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from enum import IntEnum
 from typing import TypeVar, TypeVarTuple
 
 from labctl.errors import DeadlockError
+from labctl.priority import Priority
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -29,21 +29,16 @@ Ts = TypeVarTuple("Ts")
 NS = 1_000_000_000
 
 
-class Priority(IntEnum):
-    """Who goes first when two things are due at one instant."""
-
-    TRIP = 0
-    OPERATOR = 1
-    COMMAND = 2
-    POLL = 3
-
-
 class Inbox:
-    """The thread-safe way into a running loop: any thread, or a signal handler, may `post`."""
+    """The thread-safe way into a running loop: any thread, or a signal handler, may `post`.
+
+    `empty()` says whether no message waits; it is asked before every step of the clock.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._receiver: Callable[[object], None] | None = None
+        self.empty = self._queue.empty
 
     def post(self, message: object) -> None:
         """Leave a message; it is delivered between two events of the loop."""
@@ -52,11 +47,6 @@ class Inbox:
     def receiver(self, receiver: Callable[[object], None] | None) -> None:
         """Name the one callback that gets the messages."""
         self._receiver = receiver
-
-    @property
-    def pending(self) -> bool:
-        """Whether a message waits."""
-        return not self._queue.empty()
 
     def deliver(self, timeout_s: float = 0.0) -> bool:
         """Hand over what waits, waiting up to `timeout_s` of wall time for a first message."""
@@ -102,19 +92,7 @@ class _Timer(asyncio.TimerHandle):
 
 
 class _NoSelector:
-    """Stands where asyncio keeps its selector: waiting for I/O becomes moving the clock."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[object]:
-        """Move to the next timer if nothing is ready; never block on anything but the pace.
-
-        Raises:
-            DeadlockError: nothing is ready and nothing is scheduled.
-        """
-        self._loop.turn(idle=timeout is None or timeout > 0)
-        return []
+    """Stands where asyncio keeps its selector; nothing is ever selected."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -128,6 +106,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     _ready: deque[asyncio.Handle]
     _timer_cancelled_count: int
+    _stopping: bool
 
     def __init__(self, speed: float | None = None, inbox: Inbox | None = None) -> None:
         super().__init__()
@@ -140,7 +119,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._sequence = itertools.count()
         self._clock_resolution = 1e-9
         self._scheduled: list[_Timer] = []
-        self._selector = _NoSelector(self)
+        self._selector = _NoSelector()
 
     @property
     def now_ns(self) -> int:
@@ -178,13 +157,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """
         if self.horizon_ns is not None and self.horizon_ns <= t_ns:
             return False
-        if not self.inline or self._ready or self._speed is not None or self.inbox.pending:
+        if not self.inbox.empty():
+            return False
+        if not self.inline or self._ready or self._speed is not None:
             return False
         scheduled = self._scheduled
-        while scheduled and scheduled[0].cancelled():
-            self._timer_cancelled_count -= 1
-            heapq.heappop(scheduled)._scheduled = False
-        if scheduled and scheduled[0].key[0] <= t_ns:
+        if self._prune() and scheduled[0].key[0] <= t_ns:
             return False
         self._now_ns = max(self._now_ns, t_ns)
         return True
@@ -195,9 +173,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         Raises:
             DeadlockError: idle with no timer.
         """
-        if self.inbox.deliver() or not idle or self._ready:
+        if (not self.inbox.empty() and self.inbox.deliver()) or not idle or self._ready:
             return
-        if not self._scheduled:
+        if not self._prune():
             raise DeadlockError(self._stuck())
         due_ns = self._scheduled[0].key[0]
         if self._speed is not None:
@@ -228,8 +206,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
             f"waiting: {', '.join(waiting) or 'nobody'}"
         )
 
-    def _process_events(self, event_list: list[object]) -> None:
-        """Nothing to process: the selector never reports anything."""
+    def _prune(self) -> bool:
+        """Forget cancelled timers at the head; say whether one is left."""
+        scheduled = self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(scheduled)._scheduled = False
+        return bool(scheduled)
+
+    def _run_once(self) -> None:
+        """Take one turn: move on if nothing is ready, wake what is due, run what is ready.
+
+        In the order of asyncio's own, which this stands for at half the cost: no selector is asked
+        and no callback is timed. What a callback makes ready runs in the next turn.
+        """
+        ready, scheduled = self._ready, self._scheduled
+        self.turn(idle=not (ready or self._stopping))
+        now_ns = self._now_ns
+        while scheduled and scheduled[0].key[0] <= now_ns:
+            timer = heapq.heappop(scheduled)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def _write_to_self(self) -> None:
         """Nothing to wake: no other thread may schedule here; use the inbox."""

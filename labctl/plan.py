@@ -145,20 +145,36 @@ def _walk(recipe: Recipe, scene: Scene) -> Iterator[PlannedStep]:
             estimate = step.estimate(flask, scene)
             after = step.effect(flask, scene)
             yield PlannedStep(step, stage.name, at_s, estimate, flask, after)
-            for child, times in _inner(step):
-                inner = child.estimate(flask, scene)
-                grown = child.effect(flask, scene)
-                yield PlannedStep(child, stage.name, at_s, inner, flask, grown, step.id, times)
+            for child, inside, grown, times in _inner(step, flask, scene):
+                inner = child.estimate(inside, scene)
+                yield PlannedStep(child, stage.name, at_s, inner, inside, grown, step.id, times)
             flask = after
             at_s += estimate.duration_s if math.isfinite(estimate.duration_s) else 0.0
 
 
-def _inner(step: Step, times: int = 1) -> Iterator[tuple[Step, int]]:
-    """Yield the steps inside a step, with how often each is done at most."""
+def _inner(
+    step: Step, flask: Flask, scene: Scene, times: int = 1
+) -> Iterator[tuple[Step, Flask, Flask, int]]:
+    """Yield the steps inside a step: the flask before and after, how often each is done at most.
+
+    Of a repeat it is the last round allowed, in which the flask holds most.
+    """
     rounds = times * step.rounds()
-    for child in step.children():
-        yield child, rounds
-        yield from _inner(child, rounds)
+    for arm in step.arms():
+        before = flask
+        for _ in range(step.rounds() - 1):
+            before = _after(arm, before, scene)
+        for child in arm:
+            after = child.effect(before, scene)
+            yield child, before, after, rounds
+            yield from _inner(child, before, scene, rounds)
+            before = after
+
+
+def _after(steps: tuple[Step, ...], flask: Flask, scene: Scene) -> Flask:
+    for step in steps:
+        flask = step.effect(flask, scene)
+    return flask
 
 
 def _loads_meet(recipe: Recipe, batch: LoadedBatch, rig: LoadedRig) -> Iterator[Finding]:

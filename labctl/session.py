@@ -14,17 +14,20 @@ from types import MappingProxyType
 from labctl.bus import Bus
 from labctl.capabilities import Operator
 from labctl.clock import Clock, VirtualClock, new_run_id, wall_s
+from labctl.engine.befalling import befall, say_what_befell
 from labctl.engine.commands import Command, Commands
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.executor import Executor
 from labctl.engine.expected import Expected, expected_of
-from labctl.engine.guarding import Guarding
+from labctl.engine.guarding import Guards, TwinGuard
 from labctl.engine.heat import Heat
 from labctl.engine.machine import RunMachine, State
 from labctl.engine.parts import Parts
+from labctl.engine.past import Past
 from labctl.engine.run import Run
 from labctl.engine.signals import Signals
 from labctl.errors import ExitCode
+from labctl.faults import placed
 from labctl.loop import Inbox, Interrupt, VirtualLoop, run_virtual
 from labctl.plan import Plan
 from labctl.prepare import Request, prepare, refusal
@@ -35,8 +38,8 @@ from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.opening import OpenRig, WireMaker
 from labctl.rig.twinning import twin_of
 from labctl.transport import Wire
-from labctl.transport.memory import MemoryWire
-from labctl.twin import TwinSpec, World
+from labctl.transport.memory import MemoryWire, PluggedWire
+from labctl.twin import TwinFault, TwinSpec, World
 
 __all__ = [
     "Request",
@@ -79,15 +82,21 @@ def dry_run(
     watch: Watcher | None = None,
     expected: Sequence[Expected] = (),
     member: Mapping[str, Json] = MappingProxyType({}),
+    faults: Sequence[TwinFault] = (),
 ) -> Result:
     """Run a plan against the rig's simulated twin in virtual time; never opens a port.
 
     `speed` is a factor of real time, None for as fast as it goes; `asks` puts
     somebody between the run and the simulated person, whose hands do the work in any case; `watch`
     is given the run before it starts; `expected` are what it is compared with while it runs;
-    `member` says which run of which series it is.
+    `member` says which run of which series it is; `faults` befall the twin and stand in the
+    record.
+
+    Raises:
+        UnknownNameError: a fault, its target or its anchor is not known.
+        UsageError: a fault does nothing to its target.
     """
-    world = build_world(twin_spec(planned, seed))
+    world = build_world(twin_spec(planned, seed, faults))
     inbox = Inbox()
     started_s = wall_s()
     directory = runs / new_run_id(stem_of(planned))
@@ -131,15 +140,17 @@ async def conduct(
     expected: Sequence[Expected] = (),
     world: World | None = None,
     started_s: float = 0.0,
-    guarding: Guarding | None = None,
+    guarding: Guards | None = None,
     attend: Attend | None = None,
+    past: Past | None = None,
 ) -> tuple[str, str, bool]:
     """Conduct a run on an opened rig, in virtual or real time.
 
     `watch` is given the run before it starts, `attend` who executes it; `guarding` permits heat on
-    hardware. Returns the outcome, the cause of an early end, and whether the operator interrupted
-    it.
+    hardware; `past` is what a run that was cut off had come to. Returns the outcome, the cause of
+    an early end, and whether the operator interrupted it.
     """
+    guards = guarding or _twin_guard(planned, world, clock)
     bus = Bus()
     machine = RunMachine(lambda state, _: record.state(state.value))
     elapsed = Elapsed(clock)
@@ -154,21 +165,25 @@ async def conduct(
         elapsed,
         world is not None,
         planned.scene.ambient_mbar,
-        Heat(rig.heater, None if guarding is None else guarding.permit),
+        Heat(rig.heater, None if guards is None else guards.permit),
         expected,
     )
-    executor = Executor(Parts(run), guarding)
+    executor = Executor(Parts(run), guards, past)
     commands = Commands(executor)
     inbox.receiver(lambda message: _received(executor, commands, message))
     if attend is not None:
         attend(executor, commands)
     if watch is not None:
         watch(run)
+    if world is not None:
+        befall(run, world)
     outcome = "faulted"
     try:
         outcome = await executor.execute()
     finally:
         await rig.close()
+        if world is not None:
+            say_what_befell(run, world)
         if outcome == "faulted":
             record.finish(clock.now_ns(), machine.state.value, outcome)
     product = None if world is None else dict(world.product(clock.now_ns()))
@@ -217,12 +232,25 @@ def stem_of(planned: Plan) -> str:
     return planned.recipe.document.file.rpartition("/")[2].partition(".")[0]
 
 
-def twin_spec(planned: Plan, seed: int) -> TwinSpec:
-    """Return the spec of the twin that a plan's dry run is made against."""
+def twin_spec(planned: Plan, seed: int, faults: Sequence[TwinFault] = ()) -> TwinSpec:
+    """Return the spec of the twin that a plan's dry run is made against.
+
+    Raises:
+        UnknownNameError: the anchor of a fault is no stage and no step of the plan.
+    """
+    stages = list(dict.fromkeys(planned_step.stage for planned_step in planned.steps))
+    steps = [planned_step.step.id for planned_step in planned.steps]
+    befalls = placed(faults, stages, steps, planned.batch.model.vessel)
     reagents = {name: reagent.is_ for name, reagent in planned.recipe.head.reagents.items()}
     loads = planned.scene.loads.values()
     return twin_of(
-        planned.rig, planned.vessel, loads, reagents, seed=seed, path_mm=planned.batch.model.path
+        planned.rig,
+        planned.vessel,
+        loads,
+        reagents,
+        seed=seed,
+        path_mm=planned.batch.model.path,
+        faults=befalls,
     )
 
 
@@ -234,7 +262,10 @@ def memory_wires(rig: LoadedRig, world: World, clock: Clock) -> WireMaker:
         networked = bool(entry.tcp or entry.visa)
         baud = 0 if networked else entry.baud or max(map(line_baud, kinds), default=0)
         speaks = partial(world.speaks, name)
-        return MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        wire = MemoryWire(world.line(name), clock, baud=baud, speaks=speaks)
+        if not world.faults():
+            return wire
+        return PluggedWire(name, wire, lambda: world.link(name, clock.now_ns()))
 
     return make
 
@@ -289,6 +320,12 @@ def exit_code(outcome: str, *, interrupted: bool) -> ExitCode:
         return ExitCode.INTERRUPTED
     codes = {"complete": ExitCode.COMPLETE, "complete_with_deviations": ExitCode.DEVIATIONS}
     return codes.get(outcome, ExitCode.SAFE)
+
+
+def _twin_guard(planned: Plan, world: World | None, clock: Clock) -> Guards | None:
+    if world is None or planned.rig.model.guard is None:
+        return None
+    return TwinGuard(lambda closed: world.contactor(clock.now_ns(), closed=closed))
 
 
 def _received(executor: Executor, commands: Commands, message: object) -> None:

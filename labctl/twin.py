@@ -75,6 +75,80 @@ class TwinReagent:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinFault:
+    """A fault to come: what, where, and when (`labctl.faults` reads the words of a person).
+
+    `target` is a device, a port or a vessel of the twin; `anchor` a stage or step id, or nothing
+    for the run's start; `delay_s` counts from the anchor. `duration_s` None lasts to the end.
+    """
+
+    name: str
+    target: str
+    arguments: Mapping[str, float | str] = field(default_factory=dict)
+    anchor: str = ""
+    delay_s: float = 0.0
+    duration_s: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultArgument:
+    """One argument of a fault: a quantity of a dimension, a number (""), or a word ("word")."""
+
+    name: str
+    dimension: str
+    default: float | str
+    low: float = 0.0
+    high: float = 1.0
+    means: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultListing:
+    """A fault as lists show it: its number, what it does, to what, and how labctl reacts today.
+
+    `noticed_by` names who notices: transport, driver, device, interlock, step, detector, person,
+    or nobody; `yet` what labctl does not do about it yet, where the rig is not safe so far.
+    """
+
+    name: str
+    number: str
+    family: str
+    targets: str
+    does: str
+    reaction: str
+    noticed_by: str
+    arguments: tuple[FaultArgument, ...] = ()
+    yet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSeen:
+    """What became of a fault: when it began and ended (ns, None: it did not), how often it acted.
+
+    `acted` counts replies struck, readings bent or commands ignored; a fault of the plant acts
+    once, when it begins.
+    """
+
+    text: str
+    began_ns: int | None
+    ended_ns: int | None
+    acted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Whether a port can be used: `lost` and `busy` say why not, `pulled` how often it was gone.
+
+    A busy port cannot be opened; one that is open stays so. A lost one must be opened again.
+    """
+
+    lost: str = ""
+    busy: str = ""
+    pulled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TwinSpec:
     """Everything a simulated world is built from; equal specs give equal worlds."""
 
@@ -86,7 +160,7 @@ class TwinSpec:
     baud: Mapping[str, int] = field(default_factory=dict)
     ambient_mbar: float = 1005.0
     path_mm: float = 2.0
-    faults: tuple[str, ...] = ()
+    faults: tuple[TwinFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +238,22 @@ class World(Protocol):
 
     def speaks(self, port: str) -> bool:
         """Say whether an instrument on a port has something to say that nobody asked for."""
+        ...
+
+    def link(self, port: str, t_ns: int) -> Link:
+        """Say whether a port can be used at `t_ns`; it can but for a fault."""
+        ...
+
+    def contactor(self, t_ns: int, *, closed: bool) -> None:
+        """Close or open the heater's contactor, as a guard does."""
+        ...
+
+    def began(self, anchor: str, t_ns: int) -> None:
+        """Hear that a stage or a step of the recipe begins; faults may wait for it."""
+        ...
+
+    def faults(self) -> tuple[FaultSeen, ...]:
+        """Return what became of the faults asked for, in their order."""
         ...
 
     def device(self, name: str) -> SimDevice:

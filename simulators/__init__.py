@@ -4,6 +4,9 @@ A simulator may import framing, twin, chemistry, capabilities, readings, units a
 labctl, and no driver: command tables are written twice, so that a wrong constant cannot cancel.
 """
 
+import functools
+from importlib.metadata import entry_points
+
 from labctl.capabilities import Listing
 
 CATALOG: dict[str, Listing] = {
@@ -33,3 +36,10 @@ CATALOG: dict[str, Listing] = {
     "watlow_ezzone_pm": Listing("simulators.watlow_ezzone_pm:SimEzZonePm"),
     "wpi_al1000": Listing("simulators.newera_ne1000:SimAl1000"),
 }
+
+
+@functools.cache
+def others() -> dict[str, Listing]:
+    """Return the kinds of other packages, which have an entry point in `labctl.catalog`."""
+    points = entry_points(group="labctl.catalog", name="simulators")
+    return {kind: row for point in points for kind, row in point.load().items()}

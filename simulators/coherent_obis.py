@@ -86,6 +86,13 @@ class SimObis:
             self._beam_mw = beam_mw
             self._plant.put(self._beam, beam_mw, t_ns)
 
+    def power_cycle(self, t_ns: int) -> None:
+        """Switch off and on: no light, since it does not start by itself; settings stay."""
+        self._on_ns = None
+        self._buffer.clear()
+        self._errors.clear()
+        self.advance(t_ns)
+
     def _emits(self) -> bool:
         delay_ns = _CDRH_NS if self._flags["cdrh"] else 0
         return self._on_ns is not None and self._now_ns >= self._on_ns + delay_ns

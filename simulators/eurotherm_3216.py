@@ -154,6 +154,13 @@ class SimEurotherm3216:
         """Switch off and on: settings stay, the working setpoint starts from what is measured."""
         self._due_ns = None
         self._values[199] = _OPERATING
+        self._plant.put(self._heater, 0.0, self._now_ns)
+
+    def turn(self, setpoint_c: float, t_ns: int) -> None:
+        """Turn the selected setpoint at the front; within its limits, as the keys do."""
+        self.advance(t_ns)
+        self._values[self._selected] = min(max(setpoint_c, self._values[112]), self._values[111])
+        self._use_settings()
 
     def _power_up(self, t_ns: int) -> None:
         self._now_ns = self._remote_ns = t_ns
@@ -249,16 +256,23 @@ class SimEurotherm3216:
             raise ExceptionReplyError(ILLEGAL_VALUE)
         if not (_exists(address) and _exists(address + count - 1)):
             raise ExceptionReplyError(ILLEGAL_ADDRESS)
-        return b"".join(self._word(n) for n in range(address, address + count))
+        if address >= _WIDE:
+            return b"".join(self._half(n) for n in range(address, address + count))
+        return struct.pack(f">{count}h", *[self._word(n) for n in range(address, address + count)])
 
-    def _word(self, address: int) -> bytes:
+    def _half(self, address: int) -> bytes:
+        """Return one of the two words of a wide value."""
         if not _exists(address):
             return b"\0\0"
-        if address >= _WIDE:
-            number, low = divmod(address - _WIDE, 2)
-            return self._wide(number)[2 * low : 2 * low + 2]
-        scaled = round(self._value(address) * 10 ** self._decimals(address))
-        return struct.pack(">h", max(-_MOST_INTEGER, min(scaled, _MOST_INTEGER)))
+        number, low = divmod(address - _WIDE, 2)
+        return self._wide(number)[2 * low : 2 * low + 2]
+
+    def _word(self, address: int) -> int:
+        """Return the word at an address; a gap reads as 0."""
+        if address not in _TABLE:
+            return 0
+        scaled = round(self._value(address) * 10.0 ** self._decimals(address))
+        return max(-_MOST_INTEGER, min(scaled, _MOST_INTEGER))
 
     def _wide(self, number: int) -> bytes:
         value = self._value(number)

@@ -67,12 +67,10 @@ class SimIkaRct:
         """Take bytes at `t_ns`; return (delay in ns, line) for each question."""
         self.advance(t_ns)
         replies = []
-        for byte in data:
-            if byte != 0x0A:
-                self._line.append(byte)
-                continue
-            command = self._line.decode("latin-1").strip(" \r")
-            self._line.clear()
+        self._line += data
+        while (end := self._line.find(b"\n")) >= 0:
+            command = self._line[:end].decode("latin-1").strip(" \r")
+            del self._line[: end + 1]
             reply = self._obey(command, t_ns) if len(command) <= _LONGEST else ""
             if reply:
                 replies.append((_TURN_ROUND_NS, f"{reply} \r\n".encode("ascii")))
@@ -98,6 +96,11 @@ class SimIkaRct:
         self._watchdog = _Watchdog()
         if self._mode != "B":
             self._heating = self._stirring = False
+
+    def turn(self, speed_rpm: float, t_ns: int) -> None:
+        """Turn the knob of the speed."""
+        self.advance(t_ns)
+        self._set_rpm = min(max(speed_rpm, 0.0), _MOST_RPM)
 
     def _obey(self, command: str, t_ns: int) -> str:
         if command in self._reads:

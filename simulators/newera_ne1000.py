@@ -104,6 +104,11 @@ class SimNe1000:
         self._watchdog_ns = None
         self._raise_alarm("R")
 
+    def turn(self, _value: float, t_ns: int) -> None:
+        """Press Start/Stop at the front while it pumps: it pauses."""
+        self.advance(t_ns)
+        self._motor.stop("")
+
     def _raise_alarm(self, kind: str) -> None:
         self._motor.halt()
         self._alarm = kind

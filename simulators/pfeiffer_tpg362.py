@@ -119,7 +119,9 @@ class SimTpg362:
         if data:
             self._next_ns = None
         for byte in data:
-            replies += self._take(byte, t_ns)
+            reply = self._take(byte, t_ns)
+            if reply is not None:
+                replies.append(reply)
         return replies
 
     def advance(self, t_ns: int) -> None:
@@ -128,17 +130,29 @@ class SimTpg362:
             self._spoken.append(_reply(self._prx(t_ns)))
             self._next_ns += self._interval_ns
 
-    def _take(self, byte: int, t_ns: int) -> list[tuple[int, bytes]]:
+    def power_cycle(self, t_ns: int) -> None:
+        """Switch off and on: it talks by itself again; the unit is kept."""
+        self._line.clear()
+        self._spoken.clear()
+        self._data, self._after_enq, self._error = None, False, _NO_ERROR
+        self._interval_ns = _INTERVAL_NS[1]
+        self._next_ns = t_ns + self._interval_ns
+
+    def turn(self, unit: float, _t_ns: int) -> None:
+        """Choose another unit at the front: 0 mbar, 1 Torr, 2 Pa."""
+        self.unit = round(unit) if round(unit) in _UNITS_PER_MBAR else self.unit
+
+    def _take(self, byte: int, t_ns: int) -> tuple[int, bytes] | None:
         swallow, self._after_enq = self._after_enq, byte == _ENQ
         if byte == _ENQ:
-            return [(_DATA_AFTER_NS, _reply(self._fetch(t_ns)))]
+            return _DATA_AFTER_NS, _reply(self._fetch(t_ns))
         if byte == _ETX:
             self._line.clear()
         elif byte == _CR and not swallow:
-            return [(_ACK_AFTER_NS, self._execute(t_ns))]
+            return _ACK_AFTER_NS, self._execute(t_ns)
         elif byte not in {_CR, _LF, 0x20} and len(self._line) < _LONGEST_COMMAND:
             self._line.append(byte)
-        return []
+        return None
 
     def _fetch(self, t_ns: int) -> str:
         return self._read_error() if self._data is None else self._data(t_ns)

@@ -18,6 +18,7 @@ from labctl.twin import SimDevice
 
 TICK_NS: Final = 250_000_000
 _LISTEN_S: Final = 0.1
+_TURN_S: Final = 0.1
 _NS: Final = 1_000_000_000
 _CHUNK: Final = 65536
 
@@ -68,12 +69,15 @@ class Served:
             timer.cancel()
         self._timers.clear()
 
-    def _hear(self, data: bytes, send: Send) -> None:
-        for delay_ns, reply in self._ticked.feed(data, self._now_ns()):
+    def _hear(self, data: bytes, send: Send) -> bool:
+        """Let the instrument hear something; say whether it answered."""
+        replies = self._ticked.feed(data, self._now_ns())
+        for delay_ns, reply in replies:
             if self._paced:
                 self._send_later(delay_ns, reply, send)
             else:
                 send(reply)
+        return bool(replies)
 
     def _send_later(self, delay_ns: int, reply: bytes, send: Send) -> None:
         # Timers of one instant have no order: each reply is due a little after the one before.
@@ -128,12 +132,16 @@ class ServedPty(Served):
 class ServedTcp(Served):
     """An instrument behind a TCP port, for any number of clients; a reply goes to who asked.
 
-    `url` is what pyserial opens.
+    Clients take turns, so that the half question of one is not mixed with another's: who spoke has
+    the instrument until it answers, or for 100 ms. `url` is what pyserial opens.
     """
 
     def __init__(self, answering: SimDevice, now_ns: Callable[[], int], *, paced: bool) -> None:
         self.host, self.port = "", 0
         self._clients: set[_Client] = set()
+        self._speaker: _Client | None = None
+        self._waiting: dict[_Client, bytes] = {}
+        self._turn: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
         self._closed = False
         super().__init__(answering, now_ns, paced=paced)
@@ -152,6 +160,9 @@ class ServedTcp(Served):
         """Stop serving and hang up on all clients; closing twice is allowed."""
         await super().close()
         self._closed = True
+        self._waiting.clear()
+        if self._turn is not None:
+            self._turn.cancel()
         if self._server is not None:
             self._server.close()
             clients = list(self._clients)
@@ -161,12 +172,37 @@ class ServedTcp(Served):
             await self._server.wait_closed()
 
     def _meet(self) -> _Client:
-        client = _Client(self._hear)
+        client = _Client(self._told)
         self._clients.add(client)
-        client.gone.add_done_callback(lambda _: self._clients.discard(client))
+        client.gone.add_done_callback(lambda _: self._forget(client))
         if self._closed:
             client.hang_up()
         return client
+
+    def _told(self, client: _Client, data: bytes) -> None:
+        if self._speaker not in {None, client}:
+            self._waiting[client] = self._waiting.get(client, b"") + data
+            return
+        answered = self._hear(data, client.send)
+        if self._speaker is None and not answered:
+            self._speaker = client
+            self._turn = self._loop.call_later(_TURN_S, self._next_turn)
+        elif self._speaker is not None and answered:
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        """End a turn; who waits longest is heard next."""
+        if self._turn is not None:
+            self._turn.cancel()
+        self._speaker = self._turn = None
+        while self._waiting and self._speaker is None:
+            client = next(iter(self._waiting))
+            self._told(client, self._waiting.pop(client))
+
+    def _forget(self, client: _Client) -> None:
+        self._clients.discard(client)
+        if self._speaker is client and not self._closed:
+            self._next_turn()
 
     def _send_to_all(self, data: bytes) -> None:
         for client in self._clients:
@@ -176,9 +212,9 @@ class ServedTcp(Served):
 class _Client(asyncio.Protocol):
     """One TCP connection."""
 
-    def __init__(self, hear: Callable[[bytes, Send], None]) -> None:
+    def __init__(self, tell: Callable[[_Client, bytes], None]) -> None:
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._hear = hear
+        self._tell = tell
         self._transport: asyncio.Transport | None = None
         self._wanted = True
 
@@ -191,7 +227,7 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what the client asks."""
-        self._hear(data, self.send)
+        self._tell(self, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""

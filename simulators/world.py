@@ -11,14 +11,20 @@ import importlib
 import random
 from array import array
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Final, Protocol, runtime_checkable
 
 from labctl.capabilities import Operator
 from labctl.chemistry.constants import ROOM_C
-from labctl.errors import UnknownNameError, UsageError
+from labctl.errors import UnknownNameError
 from labctl.readings import Spectrum
-from labctl.twin import Exposure, SimDevice, TwinDevice, TwinSpec, stream
-from simulators import CATALOG
+from labctl.twin import Exposure, FaultSeen, Link, Plant, SimDevice, TwinDevice, TwinSpec, stream
+from simulators import CATALOG, others
+from simulators.faults import FAULTS
+from simulators.faults.kind import Bench, Cable
+from simulators.faults.lines import FaultyLine, Tap
+from simulators.faults.schedule import Faults
+from simulators.faults.touched import TouchedPlant
 from simulators.operator import SimOperator
 from simulators.plant.contents import Stock, stock_of
 from simulators.plant.thermal import LineHeater, LineHeaterParameters
@@ -37,11 +43,10 @@ def build_world(spec: TwinSpec) -> RigWorld:
     """Build the simulated world of a rig.
 
     Raises:
-        UnknownNameError: a kind of instrument, a reagent or a substance that is not known.
-        UsageError: a fault is asked for, a reagent makes no sense, or a syringe is over-full.
+        UnknownNameError: an instrument's kind, a reagent, a substance, a fault or its target.
+        UsageError: a fault does nothing to its target, a reagent makes no sense, or a syringe is
+            over-full.
     """
-    if spec.faults:
-        raise UsageError(f"fault {spec.faults[0]!r} is not known; this world has no faults yet")
     return RigWorld(spec)
 
 
@@ -53,6 +58,9 @@ class Talker(Protocol):
     def speaks(self) -> bool:
         """Whether something waits to be said."""
         ...
+
+
+_SPEAKS: Final = attrgetter("speaks")
 
 
 class RigWorld:
@@ -73,8 +81,9 @@ class RigWorld:
         self._syringes = Syringes(spec, self._stocks, self._things.get)
         for pump, drawn_ml in self._syringes.drawn().items():
             self._things.put(f"syringe.{pump}.drawn", drawn_ml)
+        touched = {row.name: TouchedPlant(self) for row in spec.devices} if spec.faults else {}
         self._devices = {
-            device.name: _simulated(device, self)
+            device.name: _simulated(device, touched.get(device.name, self))
             for device in sorted(spec.devices, key=lambda row: row.name)
         }
         self._talkers: dict[str, list[Talker]] = {}
@@ -85,6 +94,17 @@ class RigWorld:
         if any("contactor" in row.touches.values() for row in spec.devices):
             self._things.put("contactor", 0.0)
         self._clockwork = tuple(device.advance for device in self._devices.values())
+        self._bench = Bench(
+            spec,
+            self.flask,
+            self._light,
+            self._syringes,
+            self._devices,
+            touched,
+            {name: Tap() for row in spec.devices for name in (row.port, row.name)},
+            {row.port: Cable() for row in spec.devices},
+        )
+        self._faults = Faults(self._bench, FAULTS) if spec.faults else None
         self._person = SimOperator(self)
         self.operator: Operator = self._person
 
@@ -101,11 +121,37 @@ class RigWorld:
         on_port = [row.name for row in self.spec.devices if row.port == port]
         if not on_port:
             raise UnknownNameError("port", port, {row.port for row in self.spec.devices})
+        if self._faults is not None:
+            taps = self._bench.taps
+            devices = {name: (self._devices[name], taps[name]) for name in sorted(on_port)}
+            return FaultyLine(taps[port], devices, self._bring_to)
         return _Line(self, tuple(self._devices[name] for name in sorted(on_port)))
+
+    def link(self, port: str, t_ns: int) -> Link:
+        """Say whether a port can be used at `t_ns`."""
+        self._bring_to(t_ns)
+        cable = self._bench.cables[port]
+        return Link(cable.lost, cable.busy, cable.pulled)
+
+    def contactor(self, t_ns: int, *, closed: bool) -> None:
+        """Close or open the heater's contactor, as a guard does."""
+        self.put("contactor", float(closed), t_ns)
+
+    def began(self, anchor: str, t_ns: int) -> None:
+        """Hear that a stage or a step of the recipe begins."""
+        if self._faults is not None:
+            self.advance(t_ns)
+            self._faults.began(anchor, t_ns)
+
+    def faults(self) -> tuple[FaultSeen, ...]:
+        """Return what became of the faults asked for."""
+        return () if self._faults is None else self._faults.seen()
 
     def speaks(self, port: str) -> bool:
         """Say whether an instrument on a port has something to say that nobody asked for."""
-        return any(device.speaks for device in self._talkers.get(port, ()))
+        if self._faults is not None and self._bench.taps[port].junk:
+            return True
+        return any(map(_SPEAKS, self._talkers.get(port, ())))
 
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument.
@@ -204,6 +250,12 @@ class RigWorld:
         product = {**self.flask.dots.product(), "volume_ml": self.flask.contents.cold_ml}
         return {name: round(value, _DIGITS) for name, value in product.items()}
 
+    def _bring_to(self, t_ns: int) -> None:
+        """Bring everything to `t_ns`, faults to the instant."""
+        self.advance(t_ns)
+        if self._faults is not None:
+            self._faults.bring_to(t_ns)
+
     def _settle(self) -> None:
         """Mix in what has dripped and bring gas and reaction to the last tick."""
         self._syringes.pour(self.flask)
@@ -213,6 +265,8 @@ class RigWorld:
         self._next_ns = t_ns + TICK_NS
         for advance in self._clockwork:
             advance(t_ns)
+        if self._faults is not None:
+            self._faults.tick(t_ns)
         self.flask.thermal.advance(t_ns)
         self._warm.advance(t_ns)
         self._plant_ns = t_ns
@@ -247,16 +301,15 @@ class _Line:
         self._world.advance(t_ns)
 
 
-def _simulated(device: TwinDevice, plant: RigWorld) -> SimDevice:
+def _simulated(device: TwinDevice, plant: Plant) -> SimDevice:
     """Build one instrument.
 
     Raises:
         UnknownNameError: no simulator of that kind.
     """
-    if device.kind not in CATALOG:
-        raise UnknownNameError("simulated instrument", device.kind, CATALOG)
-    module, _, name = CATALOG[device.kind].target.partition(":")
-    kind: Callable[[TwinDevice, RigWorld], SimDevice] = getattr(
-        importlib.import_module(module), name
-    )
+    row = CATALOG.get(device.kind) or others().get(device.kind)
+    if row is None:
+        raise UnknownNameError("simulated instrument", device.kind, {**CATALOG, **others()})
+    module, _, name = row.target.partition(":")
+    kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
     return kind(device, plant)

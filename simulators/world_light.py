@@ -39,11 +39,16 @@ _CUVETTE_MODEL: Final = OpticsModel(stray=2e-4, drift_per_h=0.0, wavelength_offs
 
 
 class Light:
-    """Lamp, shutter, laser and the two spectrometers; inputs `shutter_closed` and `laser_mw`."""
+    """Lamp, shutter, laser and the two spectrometers; inputs `shutter_closed` and `laser_mw`.
+
+    Faults set `lamp_lit`, `bubbles_au` (at all wavelengths) and `haze_au` (at 500 nm).
+    """
 
     def __init__(self, spec: TwinSpec) -> None:
         self.shutter_closed = False
         self.laser_mw = 0.0
+        self.lamp_lit = True
+        self.bubbles_au = self.haze_au = 0.0
         self._path_mm = spec.path_mm
         self._optics = Optics()
         self._noise = {
@@ -80,12 +85,20 @@ class Light:
             volume_ml=max(flask.hot_ml, _LEAST_ML),
             path_mm=self._path_mm,
             temperature_c=temperature_c,
-            lamp_on_s=_WARM_S + t_s,
+            bubbles_au=self.bubbles_au,
+            lamp_on_s=_WARM_S + t_s if self.lamp_lit else None,
             shutter_open=not self.shutter_closed,
             laser_mw=self.laser_mw,
         )
         looks = flask.dots.looks(temperature_c)
-        return lit if looks is None else replace(lit, **asdict(looks))
+        lit = lit if looks is None else replace(lit, **asdict(looks))
+        return self._clouded(lit) if self.haze_au else lit
+
+    def _clouded(self, lit: OpticsState) -> OpticsState:
+        """Cloud the flask as so much fine salt would."""
+        per_mmol_au = self._optics.model.haze_per_mol_l * lit.path_mm / lit.volume_ml
+        salt_mmol = lit.zinc_fluoride_mmol + self.haze_au / per_mmol_au
+        return replace(lit, zinc_fluoride_mmol=salt_mmol)
 
     def _detector(self, exposure: Exposure) -> Detector:
         held = self._axes.get(id(exposure.wavelengths_nm))

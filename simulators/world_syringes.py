@@ -73,6 +73,21 @@ class Syringes:
             loaded.on_its_way_ml += arrived_ml
         return line.turned_ml - before_ml
 
+    def has(self, pump: str) -> bool:
+        """Say whether a pump has a syringe."""
+        return pump in self._loaded
+
+    def line(self, pump: str) -> SyringeLine:
+        """Return a pump's syringe and line, to put a fault into."""
+        return self._loaded[pump].line
+
+    def settle(self, pump: str, dt_s: float) -> None:
+        """Let an air bubble in a line give back for `dt_s` seconds."""
+        loaded = self._loaded[pump]
+        arrived_ml = loaded.line.settle(dt_s)
+        if loaded.line.tip is Tip.FLASK:
+            loaded.on_its_way_ml += arrived_ml
+
     def pour(self, flask: Flask) -> None:
         """Mix what has dripped since the last time into the flask."""
         for loaded in self._loaded.values():

@@ -12,11 +12,14 @@ from labctl.check import RULES
 from labctl.cli.picture import picture
 from labctl.cli.text import Paint
 from labctl.engine.machine import State
+from labctl.faults import parse_fault
 from labctl.outlook.course import estimated
 from labctl.prepare import Request, prepare
 from labctl.recipe.blocks import Files
 from labctl.recipe.load import opened, recipe_of
 from labctl.recipe.model import STEPS
+from labctl.record import open_run
+from labctl.registry import fault_table
 from labctl.rig.batch import Batch
 from labctl.schemas import definition, json_schema
 from labctl.source import compose, read, validate
@@ -222,3 +225,51 @@ def test_the_picture_of_the_plan_page_is_what_labctl_draws():
     planned, _ = prepare(Request(ROOT / "recipes/inp_zns_surface_initiated.yaml"))
     lines = picture(estimated(planned), planned.batch.model.date, Paint(io.StringIO()), 80)
     assert "\n".join(lines) in page
+
+
+WARM_DAY = """
+labctl: recipe/1
+name: a warm day
+needs: {vessel: 50 mL, max_T: 100 C}
+reagents: {SQ: {is: squalane}}
+problem: {do: freeze, unanswered: 2 min, then: park}
+park: {heat: 25 C}
+stages:
+  heat:
+  - charge: {reagent: SQ, volume: 10 mL, by: hand}
+  - stir: 600 rpm
+  - ramp: {id: up, to: 90 C, rate: 15 K/min, within: 2 K, settle: 10 s}
+"""
+WARM_SHEET = """
+labctl: batch/1
+date: 2025-11-03 09:00
+sample: T
+operator: YK
+second: MT
+vessel: flask50
+loads: {SQ: {lot: a, by: hand}}
+accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2025-11-03}}
+"""
+
+
+def test_the_example_of_the_fault_page_runs_and_ends_as_it_says(tmp_path, monkeypatch):
+    page = (DOCS / "how-to/rehearse-a-fault.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    (tmp_path / "day.yaml").write_text(WARM_DAY, encoding="utf-8")
+    (tmp_path / "day.batch.yaml").write_text(WARM_SHEET, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = {}
+    exec(code, done)  # noqa: S102 - the page's own example
+    with open_run(done["result"].directory) as run:
+        (told,) = [event.message for event in run.events if event.code == "fault.acted"]
+    shown = re.search(r"injected\n  (.*)\n```", page)[1]
+    assert told.replace("(contact=0.7)", "") == shown
+
+
+def test_every_fault_that_a_page_spells_can_be_read():
+    pages = [*PAGES, ROOT / "README.md"]
+    spelled = re.compile(r"--fault '?([a-z_]+(?:\([^)]*\))?@[^\s'`,]+)")
+    found = [spec for page in pages for spec in spelled.findall(page.read_text(encoding="utf-8"))]
+    assert len(found) >= 3
+    for spec in found:
+        parse_fault(spec, fault_table())

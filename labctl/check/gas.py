@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from labctl.check.seen import Dose, at, described, dosed_at_c, doses, heated_to, volatiles
+from labctl.check.seen import (
+    Dose,
+    at,
+    described,
+    dosed_at_c,
+    doses,
+    doses_of,
+    heated_to,
+    met,
+    volatiles,
+)
 from labctl.chemistry.flask import Atmosphere
 from labctl.chemistry.gas import closed_heating_ratio, drawn_in_ml, gas_volume_ml
 from labctl.chemistry.mixture import Mixture
@@ -148,27 +158,37 @@ def ketonisation(plan: Plan) -> Iterator[Finding]:
 
 
 def phosphine(plan: Plan) -> Iterator[Finding]:
-    """`gas.phosphine`: P(TMS)3 does not meet acid, water or alcohol in the flask: it makes PH3."""
-    for dose in doses(plan):
-        if not dose.holds("P(TMS)3"):
-            continue
-        held = dose.planned.before.mixture
-        protons = sum(
-            mmol
-            for name, mmol in held.parts
-            if SUBSTANCES[name].kind in {"acid", "fatty acid"} or name in PROTIC
-        )
-        if protons > TRACE_MMOL:
-            made = min(protons / 3, dose.brings(plan).get("P(TMS)3", 0.0))
+    """`gas.phosphine`: P(TMS)3 does not meet acid, water or alcohol in the flask: it makes PH3.
+
+    Whichever of the two comes second, or both in one step.
+    """
+    for planned in plan.steps:
+        held = met(plan, planned)
+        phosphine, protons = held.amount_mmol("P(TMS)3"), _protons(held.amounts)
+        second = [d for d in doses_of(plan, planned) if _makes_ph3(d.brings(plan))]
+        if second and phosphine > 0 and protons > TRACE_MMOL:
+            made = min(protons / 3, phosphine)
             message = (
                 f"P(TMS)3 meets {protons:.3g} mmol of acid, water or alcohol in the flask and "
                 f"makes up to {show(gas_volume_ml(made), 'volume', 3)} of PH3; degas the acid out "
                 "before"
             )
-            yield at(plan, dose.place, "gas.phosphine", message, Severity.ERROR)
+            yield at(plan, second[-1].place, "gas.phosphine", message, Severity.ERROR)
 
 
 PROTIC = frozenset({"water", "ethanol", "isopropanol"})
+
+
+def _makes_ph3(brought: Mapping[str, float]) -> bool:
+    return brought.get("P(TMS)3", 0.0) > 0 or _protons(brought) > TRACE_MMOL
+
+
+def _protons(amounts: Mapping[str, float]) -> float:
+    return sum(
+        mmol
+        for name, mmol in amounts.items()
+        if SUBSTANCES[name].kind in {"acid", "fatty acid"} or name in PROTIC
+    )
 
 
 def _bubbler(plan: Plan) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labctl.check.seen import Dose, at, dosed_at_c, doses
+from labctl.check.seen import Dose, at, dosed_at_c, doses, doses_of, met, names_in
 from labctl.chemistry.gas import gas_volume_ml
 from labctl.chemistry.substances import SUBSTANCES
 from labctl.errors import Finding, Severity
-from labctl.plan import Plan
+from labctl.plan import Plan, PlannedStep
 from labctl.rig.devices import PumpEntry, SpectrometerEntry
 from labctl.units import show
 
@@ -25,8 +25,9 @@ def amount(plan: Plan) -> Iterator[Finding]:
     limits, given = plan.rig.model.hf, 0.0
     for dose in _hf(plan):
         brought = dose.brings(plan).get("HF", 0.0)
-        given += brought
-        strength = brought / max(dose.planned.before.volume_ml(), 1e-9)
+        given += dose.planned.times * brought
+        held = dose.planned.before.mixture.amount_mmol("HF")
+        strength = (held + brought) / max(dose.planned.before.volume_ml(), 1e-9)
         if given > limits.per_batch:
             message = (
                 f"{show(given, 'amount')} of HF in this batch; {plan.rig.model.name} allows "
@@ -50,7 +51,7 @@ def wetted(plan: Plan) -> Iterator[Finding]:
     for name, reagent in plan.recipe.head.reagents.items():
         load = plan.scene.loads[name]
         entry = plan.rig.model.devices.get(load.pump)
-        if load.composition.substance.name != "HF" or not isinstance(entry, PumpEntry):
+        if "HF" not in names_in(load) or not isinstance(entry, PumpEntry):
             continue
         allowed = RESISTS
         if reagent.wetted:
@@ -90,20 +91,18 @@ def chalcogenide(plan: Plan) -> Iterator[Finding]:
 
     A departure that a desorption series is made of; the scrubber must take the gas.
     """
-    for dose in _hf(plan):
-        held = [
-            (name, mmol)
-            for name, mmol in dose.planned.before.mixture.parts
-            if SUBSTANCES[name].kind == "chalcogenide"
-        ]
-        if held:
-            name, mmol = held[0]
-            gas_ml = gas_volume_ml(min(mmol, dose.brings(plan).get("HF", 0.0)))
+    for planned in plan.steps:
+        held = met(plan, planned)
+        acid = held.amount_mmol("HF")
+        selenides = [(n, m) for n, m in held.parts if SUBSTANCES[n].kind == "chalcogenide"]
+        if acid > 0 and selenides and _brings_either(plan, planned):
+            name, mmol = selenides[0]
+            gas_ml = gas_volume_ml(min(mmol, acid))
             message = (
                 f"HF meets {show(mmol, 'amount')} of {name}: up to {show(gas_ml, 'volume', 3)} of "
                 f"{'H2Se' if 'selenide' in name else 'H2S'}"
             )
-            yield dose.planned.step.mark.finding("hf.chalcogenide", message, Severity.WARNING)
+            yield planned.step.mark.finding("hf.chalcogenide", message, Severity.WARNING)
 
 
 def hot(plan: Plan) -> Iterator[Finding]:
@@ -118,5 +117,12 @@ def hot(plan: Plan) -> Iterator[Finding]:
             yield dose.planned.step.mark.finding("hf.hot", message, Severity.WARNING)
 
 
+def _brings_either(plan: Plan, planned: PlannedStep) -> bool:
+    return any(
+        dose.holds("HF") or dose.load.composition.substance.kind == "chalcogenide"
+        for dose in doses_of(plan, planned)
+    )
+
+
 def _hf(plan: Plan) -> Iterator[Dose]:
-    return (dose for dose in doses(plan) if dose.load.composition.substance.name == "HF")
+    return (dose for dose in doses(plan) if dose.holds("HF"))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from labctl.check.seen import dosed_at_c, doses_of
+from labctl.check.seen import dosed_at_c, doses_of, names_in
+from labctl.chemistry.substances import SUBSTANCES
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan, PlannedStep
-from labctl.recipe.steps.base import Step
+from labctl.recipe.steps.degas import Degas
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.hold import Hold
-from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.wait_until import WaitUntil
 from labctl.units import show
 
 ZINC_C = 240.0
+PUMPED_S = 1800.0
 SE_CLUSTERS_BELOW_C = 240.0  # clusters form for long; from here on they crystallise
 
 
@@ -41,11 +43,11 @@ def prime(plan: Plan) -> Iterator[Finding]:
         step = planned.step
         if isinstance(step, Prime):
             primed |= set(step.reagents)
-        dosed_ml = {d.reagent: d.volume_ml(plan) for d in doses_of(plan, planned)}
-        for reagent in _dosed(step):
-            load = plan.scene.loads[reagent]
-            dry = load.pump and reagent not in primed
-            if dry and dosed_ml[reagent] > load.dead_ml:  # less is told by fluidics.dead_volume
+        for dose in (d for d in doses_of(plan, planned) if not d.by_hand):
+            reagent, load = dose.reagent, dose.load
+            if (
+                reagent not in primed and dose.volume_ml(plan) > load.dead_ml
+            ):  # less is told by fluidics.dead_volume
                 primed.add(reagent)
                 message = (
                     f"the line of {reagent} is dry: {show(load.dead_ml, 'volume')} of its first "
@@ -55,9 +57,13 @@ def prime(plan: Plan) -> Iterator[Finding]:
 
 
 def vacuum_after_hf(plan: Plan) -> Iterator[Finding]:
-    """`order.vacuum_after_hf`: what HF brings (water) is pumped off for half an hour."""
-    for planned in plan.steps:
-        if isinstance(planned.step, HfTreat) and planned.step.vacuum.for_ < 1800.0:
+    """`order.vacuum_after_hf`: what HF brings (water) is pumped off for half an hour.
+
+    By `hf_treat` itself; where HF is given in another way, by a `degas` before the next dose, if
+    there is one.
+    """
+    for n, planned in enumerate(plan.steps):
+        if _gives_hf(plan, planned) and _pumped_after_s(plan, n) < PUMPED_S:
             message = (
                 "the source pumps 30 min after HF; a shorter vacuum leaves water that "
                 "re-oxidises the surface"
@@ -73,7 +79,7 @@ def zinc_first(plan: Plan) -> Iterator[Finding]:
     """
     for n, planned in enumerate(plan.steps):
         bare = planned.before.dots and not _zinc(planned)
-        if isinstance(planned.step, HfTreat) and bare and any(map(_zinc, plan.steps[n:])):
+        if _gives_hf(plan, planned) and bare and any(map(_zinc, plan.steps[n:])):
             message = (
                 "HF is given before any zinc oleate; the surface-initiated scheme exchanges In for "
                 "Zn first, so that HF meets a covered surface"
@@ -86,11 +92,10 @@ def zinc_hot(plan: Plan) -> Iterator[Finding]:
 
     Hotter, carboxylate oxidises the surface that HF is to clean.
     """
-    treated = [n for n, planned in enumerate(plan.steps) if isinstance(planned.step, HfTreat)]
+    treated = [n for n, planned in enumerate(plan.steps) if _gives_hf(plan, planned)]
     for planned in plan.steps[: treated[-1]] if treated else ():
         at_c = dosed_at_c(planned)
-        given = isinstance(planned.step, Inject) and _brings_zinc(plan, planned)
-        if given and planned.before.dots and at_c > ZINC_C:
+        if _brings_zinc(plan, planned) and planned.before.dots and at_c > ZINC_C:
             message = (
                 f"zinc oleate at {show(at_c, 'temperature')} before HF; the source exchanges at "
                 f"200 °C, and above {show(ZINC_C, 'temperature')} oxide grows"
@@ -108,7 +113,7 @@ def sulfur_hold(plan: Plan) -> Iterator[Finding]:
         step = planned.step
         if isinstance(step, WaitUntil | Hold):
             waiting = ""
-        elif isinstance(step, Inject):
+        elif any(True for _ in doses_of(plan, planned)):
             if waiting and _brings_zinc(plan, planned):
                 message = (
                     f"zinc oleate follows {waiting} with no hold between; wait until the peak is "
@@ -139,17 +144,30 @@ def _zinc(planned: PlannedStep) -> bool:
     return planned.before.mixture.amount_mmol("zinc oleate") > 0.0
 
 
+def _gives_hf(plan: Plan, planned: PlannedStep) -> bool:
+    return any(dose.holds("HF") for dose in doses_of(plan, planned))
+
+
+def _pumped_after_s(plan: Plan, n: int) -> float:
+    """Return for how long the flask is pumped before anything else is given; inf if nothing is."""
+    given = plan.steps[n].step
+    if isinstance(given, HfTreat):
+        return given.vacuum.for_
+    pumped_s = 0.0
+    for planned in plan.steps[n + 1 :]:
+        if any(not dose.holds("HF") for dose in doses_of(plan, planned)):
+            return pumped_s
+        pumped_s += planned.step.for_ if isinstance(planned.step, Degas) else 0.0
+    return math.inf
+
+
 def _brings_zinc(plan: Plan, planned: PlannedStep) -> bool:
-    return any(plan.scene.loads[name].composition.substance.name == "zinc oleate"
-               for name in _dosed(planned.step))  # fmt: skip
+    return any(dose.holds("zinc oleate") for dose in doses_of(plan, planned))
 
 
 def _brings_kind(plan: Plan, planned: PlannedStep, kind: str) -> bool:
-    return any(plan.scene.loads[name].composition.substance.kind == kind
-               for name in _dosed(planned.step))  # fmt: skip
-
-
-def _dosed(step: Step) -> tuple[str, ...]:
-    if isinstance(step, Inject):
-        return tuple(part.reagent for part in step.parts())
-    return (step.reagent,) if isinstance(step, HfTreat) else ()
+    return any(
+        SUBSTANCES[name].kind == kind
+        for dose in doses_of(plan, planned)
+        for name in names_in(dose.load)
+    )

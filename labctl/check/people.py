@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from labctl.check.seen import doses
+from labctl.check.seen import doses, handled, names_in
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan
+from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.confirm import Confirm
-from labctl.recipe.steps.hf_treat import HfTreat
 
 
 def unattended(plan: Plan) -> Iterator[Finding]:
@@ -33,9 +33,10 @@ def hazard_hours(plan: Plan) -> Iterator[Finding]:
     """
     hours = plan.rig.model.site.attended
     for dose in doses(plan):
-        name, step = dose.load.composition.substance.name, dose.planned.step
+        name = next((name for name in ("HF", "P(TMS)3") if dose.holds(name)), "")
+        step = dose.planned.step
         start = plan.batch.model.date + dt.timedelta(seconds=dose.planned.start_s)
-        if name in {"HF", "P(TMS)3"} and not hours.covers(start):
+        if name and not hours.covers(start):
             severity = Severity.ERROR if name == "HF" else Severity.WARNING
             message = f"{name} is expected {start:%a %H:%M}, when nobody else is there"
             yield step.mark.finding("people.hazard_hours", message, severity)
@@ -51,15 +52,42 @@ def by_hand(plan: Plan) -> Iterator[Finding]:
 
 
 def hf_alone(plan: Plan) -> Iterator[Finding]:
-    """`people.hf_alone`: two people sign for HF before it is given."""
-    signed = False
-    for planned in plan.steps:
-        step = planned.step
-        if isinstance(step, Confirm) and step.who == "two people" and step.for_:
-            signed = True
-        if isinstance(step, HfTreat) and not signed:
-            message = "HF needs a `confirm` by two people `for` it before"
+    """`people.hf_alone`: two people sign for HF before it is given, or its line is primed.
+
+    Told by what the reagent is, whatever the verb. A signature inside an `if` or a `repeat` holds
+    for the steps that follow it there, and no further.
+    """
+    for stage in plan.recipe.all_stages:
+        yield from _unsigned(plan, stage.steps, set(_signed_by_stage(plan, stage.name)))
+    given = [p.step for p in plan.steps if any(_is_hf(plan, n) for n in handled(p.step))]
+    if given and not plan.batch.model.second:
+        mark = plan.batch.document.key_mark(("operator",))
+        yield mark.finding("people.hf_alone", "HF needs a `second` person on the sheet")
+
+
+def _signed_by_stage(plan: Plan, name: str) -> Iterator[str]:
+    """Yield what was signed for in the stages before one."""
+    for stage in plan.recipe.all_stages:
+        if stage.name == name:
+            return
+        yield from map(_signed_for, stage.steps)
+
+
+def _unsigned(plan: Plan, steps: Iterable[Step], signed: set[str]) -> Iterator[Finding]:
+    for step in steps:
+        signed.add(_signed_for(step))
+        missing = [n for n in handled(step) if _is_hf(plan, n) and n not in signed]
+        if missing:
+            message = f"{missing[0]} needs a `confirm` by two people `for` it before"
             yield step.mark.finding("people.hf_alone", message)
-        elif isinstance(step, HfTreat) and not plan.batch.model.second:
-            mark = plan.batch.document.key_mark(("operator",))
-            yield mark.finding("people.hf_alone", "HF needs a `second` person on the sheet")
+        for arm in step.arms():
+            yield from _unsigned(plan, arm, set(signed))
+
+
+def _signed_for(step: Step) -> str:
+    two = isinstance(step, Confirm) and step.who == "two people"
+    return step.for_ if isinstance(step, Confirm) and two else ""
+
+
+def _is_hf(plan: Plan, name: str) -> bool:
+    return "HF" in names_in(plan.scene.loads[name])

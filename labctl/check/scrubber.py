@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from labctl.check.seen import doses
+from labctl.check.seen import doses, met
 from labctl.chemistry.mixture import Mixture
 from labctl.chemistry.substances import SUBSTANCES
 from labctl.errors import Finding
@@ -59,17 +59,17 @@ def _gases(plan: Plan) -> dict[str, str]:
     """Return each gas that may leave the flask, with the first reason for it."""
     found: dict[str, str] = {}
     for dose in doses(plan):
-        name, step = dose.load.composition.substance.name, dose.planned.step.id
-        if name == "P(TMS)3":
+        step = dose.planned.step.id
+        if dose.holds("P(TMS)3"):
             found.setdefault("PH3", f"{step}: P(TMS)3 gives PH3 with every trace of acid or water")
-        if name == "HF":
+        if dose.holds("HF"):
             found.setdefault("HF", f"{step}: HF leaves with the gas")
-        held = dose.planned.before.mixture.add(dose.brings(plan))
+        held = met(plan, dose.planned)
         for gas, chalcogenide in (("H2Se", "TOP selenide"), ("H2S", "TOP sulfide")):
             acid = _acid_mmol(held)
             if held.amount_mmol(chalcogenide) > 0 and acid > TRACE_MMOL:
-                met = f"{chalcogenide} meets {acid:.3g} mmol of acid in the flask"
-                found.setdefault(gas, f"{step}: {met}")
+                why = f"{chalcogenide} meets {acid:.3g} mmol of acid in the flask"
+                found.setdefault(gas, f"{step}: {why}")
     return found
 
 

@@ -132,6 +132,22 @@ def doses_of(plan: Plan, planned: PlannedStep) -> Iterator[Dose]:
             yield _dose(plan, planned, part.reagent, part.amount, part.volume, over_s, place)
 
 
+def handled(step: Step) -> tuple[str, ...]:
+    """Return the reagents that a step gives or primes, whatever its verb."""
+    parts = step.parts() if isinstance(step, Inject) else ()
+    one = getattr(step, "reagent", "") if not parts else ""
+    several = getattr(step, "reagents", ())
+    return (*(part.reagent for part in parts), *((one,) if one else ()), *several)
+
+
+def met(plan: Plan, planned: PlannedStep) -> Mixture:
+    """Return what meets in the flask at a step: what it held, and all that the step gives."""
+    mixture = planned.before.mixture
+    for dose in doses_of(plan, planned):
+        mixture = mixture.add(dose.brings(plan))
+    return mixture
+
+
 def _measure(amount: float | None) -> Place:
     return ("volume",) if amount is None else ("amount",)
 

@@ -20,7 +20,6 @@ from labctl.recipe.steps.leak_test import LeakTest
 from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.ramp import Ramp
 from labctl.recipe.steps.sequences import ROUGH_ENOUGH_MBAR
-from labctl.recipe.steps.strip import Strip
 from labctl.rig.devices import VacuumEntry
 from labctl.rules import Interlock
 from labctl.units import show
@@ -142,7 +141,11 @@ def rough_only(plan: Plan) -> Iterator[Finding]:
     HF must not reach the fine pump at all; others freeze in its cold trap, if there is one.
     """
     for found in evacuations(plan):
-        meets = {n: mmol for n, mmol in volatiles(found.contents).items() if mmol > MEETS_FINE_MMOL}
+        meets = {
+            name: mmol
+            for name, mmol in volatiles(found.contents).items()
+            if mmol > (0.0 if name == "HF" else MEETS_FINE_MMOL)
+        }
         if not found.fine or found.over_s or not meets or _bumps(found):
             continue
         what = ", ".join(f"{mmol:.3g} mmol {name}" for name, mmol in meets.items())
@@ -164,8 +167,6 @@ def rough_takes(plan: Plan) -> Iterator[Finding]:
     takes = {_canonical(name) for name in rough.takes}
     for found in evacuations(plan):
         step = found.planned.step
-        if not isinstance(step, Strip | HfTreat):
-            continue
         wrong = sorted(set(volatiles(found.contents)) - takes - {"water"})
         if wrong:
             message = (

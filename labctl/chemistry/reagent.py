@@ -2,8 +2,8 @@
 
 Grammar: `SUBSTANCE [SIZE nm] [PERCENT %] [saturated] [in SOLVENT]`. The percentage is the mass
 fraction of an aqueous acid; the purity of anything else belongs to its lot. A saturated
-phosphine chalcogenide without a solvent is that substance and nothing else, even where its
-stated concentration is below that of the neat one.
+phosphine chalcogenide without a solvent is that substance and nothing else; stated weaker than
+neat by more than densities are uncertain by, the rest of it is the phosphine that it is made in.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from labctl.errors import UsageError
 
 # A typed concentration may exceed that of the neat substance by what densities are uncertain by.
 _NEAT_TOLERANCE: Final = 1.05
+
+# What a saturated stock is made in: every chalcogenide of the table is one of TOP.
+_CARRIER: Final = "trioctylphosphine"
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _COMPOSITION: Final = re.compile(
@@ -147,7 +150,8 @@ def contents_of(
     """Give what a dispensed volume holds: mmol by canonical name, named substance first.
 
     Volumes are additive: the solvent fills what the dissolved substance (or aqueous acid) leaves;
-    dots take no room. An aqueous acid brings its water: 1.20 mol per mol of 48 % HF.
+    dots take no room. An aqueous acid brings its water: 1.20 mol per mol of 48 % HF; a weak
+    saturated stock brings free TOP.
 
     >>> held = contents_of(parse_composition("P(TMS)3 in TOP"), 1.29, 0.775)
     >>> {name: round(mmol, 2) for name, mmol in held.items()}
@@ -158,13 +162,14 @@ def contents_of(
     """
     if not 0 <= volume_ml < math.inf:
         raise UsageError(f"{volume_ml} mL of {composition.substance.name} cannot be dispensed")
-    amount = volume_ml * concentration_of(composition, concentration_mol_l)
+    mol_l = concentration_of(composition, concentration_mol_l)
+    amount = volume_ml * mol_l
     contents = {composition.substance.name: amount}
     if composition.mass_fraction is not None:
         per_acid = water_per_acid(composition.substance, composition.mass_fraction)
         contents["water"] = amount * per_acid
-    if composition.solvent is not None:
-        solvent = composition.solvent
+    solvent = _filling(composition, mol_l)
+    if solvent is not None:
         room_ml = volume_ml - amount * _occupied_ml_mmol(composition)
         solvent_mmol = room_ml / solvent.molar_volume_ml_mmol
         contents[solvent.name] = contents.get(solvent.name, 0.0) + solvent_mmol
@@ -198,6 +203,12 @@ def _neat_mol_l(composition: Composition) -> float:
     if composition.mass_fraction is None:
         return neat_concentration_mol_l(substance)
     return 1 / aqueous_volume_ml_mmol(composition.substance, composition.mass_fraction)
+
+
+def _filling(composition: Composition, mol_l: float) -> Substance | None:
+    """Return what fills the room that the named substance leaves; None where it leaves none."""
+    weak = composition.saturated and mol_l < _neat_mol_l(composition) / _NEAT_TOLERANCE
+    return composition.solvent or (find(_CARRIER) if weak else None)
 
 
 def _occupied_ml_mmol(composition: Composition) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from labctl.bench import Loaded
-from labctl.capabilities import DeviceSettings
+from labctl.capabilities import DeviceSettings, ScanSettings
 from labctl.chemistry.reagent import parse_composition
 from labctl.errors import FindingsError
 from labctl.plan import pump_limits
@@ -62,6 +63,26 @@ _AROUND: Mapping[str, tuple[DeviceSettings, Mapping[str, str]]] = {
 }
 """Settings and surroundings of an instrument, by the first role it plays."""
 
+_ONE_GAUGE = {4: Channel("flask", "pressure", 0.1, 1100.0)}
+_KINDS: Mapping[str, tuple[Mapping[str, object], Mapping[str, str]]] = {
+    "cavro_xcalibur": (
+        {"syringe_ml": 5.0, "ports": {"flask": "3", "reservoir": "1", "waste": "9"}},
+        {"plunger": "syringe.pump", "drawn": "syringe.pump.drawn"},
+    ),
+    "horiba_icl": (
+        {"scan": ScanSettings(550.0, 554.0, 2.0, 0.02, 4e6)},
+        {"spectrum": "pl"},
+    ),
+    "mks_901p": ({"places": _ONE_GAUGE}, {"4": "flask.P"}),
+    "mks_974b": ({"places": _ONE_GAUGE}, {"4": "flask.P"}),
+    "pfeiffer_ppt100": ({"places": {1: Channel("line", "pressure", 0.001, 5.0)}}, {"1": "line.P"}),
+    "pfeiffer_tpg361": (
+        {"places": {1: Channel("flask", "pressure", 0.1, 1100.0)}},
+        {"1": "flask.P"},
+    ),
+}
+"""What of it is otherwise for a kind that is not like the others of its role."""
+
 
 def rig_twin(rig: LoadedRig, seed: int) -> TwinSpec:
     """Return the twin of a rig whose syringes are full of solvent, its guard's contactor open.
@@ -85,6 +106,9 @@ def bare_twin(kind: str, seed: int) -> tuple[TwinSpec, Mapping[str, PortEntry]]:
     """
     row = listing("drivers", kind)
     settings, touches = _AROUND[row.roles[0]]
+    if kind in _KINDS:
+        other, touches = _KINDS[kind]
+        settings = replace(settings, **other)  # type: ignore[arg-type]
     name = settings.name
     vessel = TwinVessel(50.0, 80.0, 30.0)
     networked = row.line == "tcp"

@@ -9,10 +9,12 @@ from pathlib import Path
 from labctl.cli.board import Painter
 from labctl.cli.text import rounded, table, wrapped
 from labctl.record import Run
+from labctl.record.held import is_held
 from labctl.record.reader import NS
 from labctl.record.rows import DecisionRow, DoseRow, Json, StepRow
 
 CERTAIN = 0.999
+BEFELL = "fault.acted"
 
 
 def closing(run: Run, paint: Painter) -> list[str]:
@@ -27,6 +29,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Product, the simulated truth", _product(meta.product)),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
         ("Left", wrapped(e.message for e in run.events if e.code == "left")),
+        ("Faults that were injected", wrapped(e.message for e in run.events if e.code == BEFELL)),
         ("Alarms", wrapped(f"{a.severity} {a.id}: {a.message}" for a in run.alarms)),
     ]
     lines = [*_head(run, paint)]
@@ -85,7 +88,17 @@ def _outcome(run: Run) -> tuple[str, str]:
         "safe": (f"Ended in the safe state{because}", "red"),
         "faulted": (f"A fault in labctl ended it{because}", "red"),
     }
-    return words.get(meta.outcome or "", (f"Not finished: {meta.state}", "yellow"))
+    return words.get(meta.outcome or "", (unfinished(run), "yellow"))
+
+
+def unfinished(run: Run) -> str:
+    """Say how a run stands that has not ended: going on, or cut off and where."""
+    meta = run.meta
+    if is_held(run.directory):
+        return f"Not finished: {meta.state}"
+    step = run.steps[-1].id if run.steps else "no step"
+    hint = "" if meta.simulated else f"; `labctl resume {run.directory.name}` looks, then asks"
+    return f"Cut off in {step}: its process is gone{hint}"
 
 
 def _stages(steps: Sequence[StepRow], begins: dt.datetime) -> list[str]:

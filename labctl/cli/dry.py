@@ -13,6 +13,7 @@ from labctl.capabilities import Operator
 from labctl.cli import findings as found_text
 from labctl.cli.board import PRESSURE_UNITS
 from labctl.cli.closing import closing, next_steps
+from labctl.cli.faulted import add_faults, faults_of, listed
 from labctl.cli.guard import hushed
 from labctl.cli.live import Lines, Live
 from labctl.cli.options import Options, add_format, add_recipe, add_runs, add_settings, options
@@ -31,8 +32,17 @@ from labctl.session import Result, dry_run, golden_of, shadow_of, stem_of
 
 
 def run(command: str, arguments: list[str]) -> int:
-    """Check a recipe, run it on the rig's twin, and say what came of it."""
+    """Check a recipe, run it on the rig's twin, and say what came of it.
+
+    Raises:
+        UsageError: no recipe, or options that do not fit.
+    """
     asked = _parser(command).read(arguments)
+    if asked.list_faults:
+        print(listed(as_json=asked.format == "json"))
+        return ExitCode.COMPLETE
+    if asked.recipe is None:
+        raise UsageError("name a recipe, or ask for --list-faults")
     speed = _speed(asked.speed)
     prepared = prepare_all(request_of(asked))
     expected = [_expected(asked.shadow, plan, asked.runs) for plan in prepared.plans]
@@ -92,6 +102,7 @@ def _one(
             watch=None if screen is None else screen.watch,
             expected=expected,
             member=member,
+            faults=faults_of(asked.fault),
         )
     finally:
         if screen is not None:
@@ -101,7 +112,7 @@ def _one(
 
 def _parser(command: str) -> Options:
     parser = options(command)
-    add_recipe(parser)
+    add_recipe(parser, optional=True)
     add_settings(parser)
     parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
     speed = "`max`, or a factor of real time: 60 shows an hour in a minute"
@@ -112,6 +123,7 @@ def _parser(command: str) -> Options:
     parser.add_argument("--shadow", action="append", default=[], metavar="RUN|own|golden",
                         help=f"{shadow}; may be repeated")  # fmt: skip
     unit = "of the live view; mbar unless given"
+    add_faults(parser)
     parser.add_argument("--pressure-unit", choices=tuple(PRESSURE_UNITS), default="mbar", help=unit)
     add_runs(parser)
     add_format(parser)

@@ -13,6 +13,7 @@ from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.text import Paint, clipped, columns, table
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.record import all_runs, find_run, open_run, summary
+from labctl.record.held import is_held
 from labctl.record.rows import Json, RunRow
 
 
@@ -56,7 +57,7 @@ def _runs(arguments: list[str]) -> int:
     rows = [
         (
             path.name,
-            meta.outcome or meta.state,
+            meta.outcome or _stands(path, meta),
             meta.sample,
             _of(member),
             clipped(meta.recipe_name, 40),
@@ -105,6 +106,11 @@ def _meta(path: Path) -> tuple[RunRow | None, Mapping[str, Json]]:
         return None, {}
 
 
+def _stands(path: Path, meta: RunRow) -> str:
+    """Say the state of a run that has not ended; one whose process is gone was cut off."""
+    return meta.state if is_held(path) else "cut off"
+
+
 def _of(member: Mapping[str, Json]) -> str:
     """Say which run of a series it is, shortly.
 
@@ -122,7 +128,7 @@ def _row(path: Path, meta: RunRow | None, member: Mapping[str, Json]) -> dict[st
         "directory": str(path),
         "recipe": meta.recipe_name if meta else None,
         "sample": meta.sample if meta else None,
-        "state": meta.state if meta else None,
+        "state": (meta.state if meta.outcome else _stands(path, meta)) if meta else None,
         "outcome": meta.outcome if meta else None,
         "simulated": meta.simulated if meta else None,
     }

@@ -19,6 +19,7 @@ from labctl.hardware.launch import launch
 from labctl.hardware.order import place
 from labctl.prepare import prepare_one
 from labctl.record import open_run, summary
+from labctl.rig.claim import Claim
 
 AGREE = "yes"
 
@@ -35,6 +36,8 @@ def run(command: str, arguments: list[str]) -> int:
     add_operator(parser)
     parser.add_argument("--sample", default="", metavar="ID", help="instead of the sheet's")
     parser.add_argument("--yes", action="store_true", help="agree beforehand; for scripts")
+    keep = "keep all that crosses the ports, in `wire/` beside the record"
+    parser.add_argument("--capture", action="store_true", help=keep)
     parser.add_argument("--detach", action="store_true", help="launch, and do not watch")
     add_runs(parser)
     add_format(parser)
@@ -53,14 +56,17 @@ def run(command: str, arguments: list[str]) -> int:
     if not asked.yes:
         _agreed(planned.recipe.head.name, planned.rig.model.name, asked.operator)
     directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
-    place(directory, request, asked.rig, asked.batch, planned.recipe.files)
+    with Claim(planned.rig, directory.name):
+        pass  # nobody else has the rig; the run's own process claims it again
+    files = planned.recipe.files
+    place(directory, request, asked.rig, asked.batch, files, capture=asked.capture)
     launch(directory)
     if asked.detach:
         print(json.dumps({"run": directory.name, "directory": str(directory)}) if quiet
               else f"launched {directory.name}; `labctl watch` follows it")  # fmt: skip
         return ExitCode.COMPLETE
     if quiet:
-        return _silently(directory)
+        return silently(directory)
     return follow(directory, asked.operator)
 
 
@@ -76,7 +82,7 @@ def _agreed(recipe: str, rig: str, operator: str) -> None:
         raise UsageError("nobody agreed; nothing was touched")
 
 
-def _silently(directory: Path) -> int:
+def silently(directory: Path) -> int:
     """Wait for the end, then print the one JSON object."""
     if (directory / FILE_NAME).exists():
         with Client(directory) as client:

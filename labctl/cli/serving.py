@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from labctl.cli.bare import bare_twin, rig_twin
+from labctl.cli.faulted import add_faults, faults_of, listed
 from labctl.cli.options import add_format, options
 from labctl.cli.text import table
 from labctl.clock import WallClock
@@ -21,7 +22,9 @@ from labctl.registry import build_world, listing, serving
 from labctl.rig.load import load_rig
 from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.wires import at_endpoints
-from labctl.twin import SimDevice, TwinSpec
+from labctl.twin import SimDevice, TwinFault, TwinSpec
+
+NOT_SERVED = frozenset({"usb_unplug", "port_busy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,15 @@ def run(command: str, arguments: list[str]) -> int:
     parser.add_argument("--tcp", action="store_true", help="serve every port over TCP")
     parser.add_argument("--pty", action="store_true", help="serve every port on a pty")
     parser.add_argument("--seed", type=int, default=1, help="of everything random; 1 unless given")
+    add_faults(parser)
     parser.add_argument(
         "--write-rig", type=Path, metavar="FILE", help="write the rig's file with these endpoints"
     )
     add_format(parser)
     asked = parser.read(arguments)
+    if asked.list_faults:
+        print(listed(as_json=asked.format == "json"))
+        return ExitCode.COMPLETE
     if (asked.rig is None) == (asked.kind is None):
         raise UsageError("name either a rig's file or one --kind of instrument")
     if asked.write_rig is not None and asked.rig is None:
@@ -81,9 +88,29 @@ def run(command: str, arguments: list[str]) -> int:
         rig = load_rig(asked.rig)
         spec, ports = rig_twin(rig, asked.seed), rig.model.ports
         written = _Copy(rig, asked.write_rig)
+    spec = replace(spec, faults=_served_faults(faults_of(asked.fault)))
     ways = {name: _ways(entry, tcp=asked.tcp, pty=asked.pty) for name, entry in ports.items()}
     asyncio.run(_serve(spec, ports, ways, written, as_json=asked.format == "json"))
     return ExitCode.COMPLETE
+
+
+def _served_faults(faults: tuple[TwinFault, ...]) -> tuple[TwinFault, ...]:
+    """Refuse what has no place where no recipe runs, or on a pty.
+
+    Raises:
+        UsageError: an anchor, or a fault of the port itself.
+    """
+    for fault in faults:
+        if fault.anchor:
+            raise UsageError(
+                f"--fault {fault.text!r}: nothing runs here; time counts from the start"
+            )
+        if fault.name in NOT_SERVED:
+            raise UsageError(
+                f"--fault {fault.text!r}: a served port is neither pulled nor held by others; "
+                "half_open@PORT keeps silent, `labctl dry-run` pulls plugs"
+            )
+    return faults
 
 
 def _ways(entry: PortEntry, *, tcp: bool, pty: bool) -> tuple[str, ...]:

@@ -62,7 +62,10 @@ class Client:
     def ask(self, verb: str, **words: object) -> Json:
         """Send a command and return its answer: `accepted`, and a `reason` where it is not."""
         row = {"token": self._token, "verb": verb, **words}
-        self._socket.sendall(json.dumps(row).encode() + b"\n")
+        try:
+            self._socket.sendall(json.dumps(row).encode() + b"\n")
+        except OSError:
+            self.over = True
         answer = self.next()
         return answer if answer is not None else {"accepted": False, "reason": "the run is over"}
 

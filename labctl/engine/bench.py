@@ -48,6 +48,7 @@ class EngineBench:
         self.step_key = 0
         self.anchors: dict[str, float] = {}
         self.first_true: dict[str, float] = {}
+        self.resumed: dict[str, float] = {}
         self._run = run
         self._people = people
         self._doses = doses
@@ -102,6 +103,10 @@ class EngineBench:
     def extra_s(self) -> float:
         """Return what people have added to the present wait, in s."""
         return self._run.elapsed.extra_s()
+
+    def resumed_s(self) -> float | None:
+        """Return when the running step's own clock began before the run was cut off, if it did."""
+        return self.resumed.pop(self.step_id, None)
 
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""

@@ -29,10 +29,11 @@ SHORT_ML = 0.002
 SHORT_FRACTION = 0.02
 LATE_FACTOR = 2.0
 LATE_S = 30.0
+HF_SIGNERS = 2
 
 
 @dataclass
-class _Given:
+class Given:
     """What is known of a dose so far: on the pump's own scale, and what left the needle, in mL."""
 
     row: DoseRow
@@ -50,7 +51,7 @@ class Doses:
         self._interlocks = interlocks
         self._poller = poller
         self._primed: set[str] = set()
-        self._given: dict[str, _Given] = {}
+        self._given: dict[str, Given] = {}
         self.before_c: float | None = None
         self.lowest_c: float | None = None
         self.trim = 1.0
@@ -69,7 +70,7 @@ class Doses:
         if given is None:
             row = self._row(request, "hand" if by_hand else load.pump)
             commanded_ml = request.volume_ml / (1.0 if by_hand else load.fraction)
-            given = self._given[request.id] = _Given(replace(row, commanded_ml=commanded_ml))
+            given = self._given[request.id] = Given(replace(row, commanded_ml=commanded_ml))
         missing_ml = self._missing_ml(given)
         if missing_ml <= SHORT_ML:
             message = f"{request.id} was given before; not again"
@@ -105,6 +106,19 @@ class Doses:
         except* StepFailedError as errors:
             raise StepFailedError(str(errors.exceptions[0])) from None
 
+    def take_over(self, given: Given) -> None:
+        """Enter a dose of the run before it was cut off."""
+        row = given.row
+        self._given[row.id] = given
+        if row.by != "hand" and given.pushed_ml > 0:
+            self._primed.add(row.by)
+        if row.into_ == "flask" and row.reagent in self._run.plan.scene.loads:
+            self._in_flask(row.reagent, given.delivered_ml)
+
+    def arrived_ml(self, row: DoseRow, counted_ml: float) -> float:
+        """Return what left the needle of what the pump counted for a dose, in mL."""
+        return self._arrived_ml(self._run.plan.scene.loads[row.reagent], counted_ml)
+
     def dip_k(self) -> float:
         """Return how far the flask fell since the last dose began, in K."""
         if self.before_c is None or self.lowest_c is None:
@@ -112,7 +126,7 @@ class Doses:
         return self.before_c - self.lowest_c
 
     @staticmethod
-    def _missing_ml(given: _Given) -> float:
+    def _missing_ml(given: Given) -> float:
         """Return what is missing of a dose, on the pump's own scale.
 
         Raises:
@@ -123,8 +137,9 @@ class Doses:
             raise StepFailedError(message + "look at the syringe, then park or abort")
         return (given.row.commanded_ml or 0.0) - given.pushed_ml
 
-    async def _by_hand(self, request: DoseRequest, given: _Given) -> None:
+    async def _by_hand(self, request: DoseRequest, given: Given) -> None:
         run = self._run
+        self._signed_for(request)
         kind = TaskKind.CHARGE if request.kind == "charge" else TaskKind.INJECT
         verb = "charge" if request.kind == "charge" else "inject"
         over = f" within {show(request.over_s, 'time')}" if request.over_s else ""
@@ -132,16 +147,36 @@ class Doses:
         text = f"{verb} {self._measure(request)} of {request.reagent}{amount}{over}"
         if request.button:
             text += ", and press INJECTED"
+        if request.keep_above_c is not None:
+            text += f"; pause while the flask is below {show(request.keep_above_c, 'temperature')}"
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
         run.record.dose(given.row)
-        await self._people.do(
-            Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
-        )
+        try:
+            await self._people.do(
+                Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
+            )
+        except StepFailedError as error:  # it may have been poured, and not said
+            given.unknown, now_ns = True, run.clock.now_ns()
+            run.record.settle(intent, now_ns, "unknown", {"why": str(error)})
+            run.record.dose(replace(given.row, state="unknown", end_ns=now_ns))
+            raise
         given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
         self._write_down(given, intent, {"delivered_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _signed_for(self, request: DoseRequest) -> None:
+        """Refuse HF that two people have not signed for in this run; no gate stands before a hand.
+
+        Raises:
+            StepFailedError: fewer have.
+        """
+        signed = len(self._run.signed.get(request.reagent, ()))
+        held = self._run.plan.scene.contents(request.reagent, request.volume_ml)
+        if "HF" in held and signed < HF_SIGNERS:
+            message = f"{request.reagent} contains HF: {HF_SIGNERS} people must sign for it"
+            raise StepFailedError(f"{message} in this run, {signed} did; it is not given by hand")
 
     def _measure(self, request: DoseRequest) -> str:
         """Return what a person measures out: grams of a solid, the volume of all else."""
@@ -152,7 +187,7 @@ class Doses:
         return show(request.volume_ml, "volume")
 
     async def _by_pump(
-        self, request: DoseRequest, load: Loaded, given: _Given, wanted_ml: float
+        self, request: DoseRequest, load: Loaded, given: Given, wanted_ml: float
     ) -> None:
         run = self._run
         pump = cast("SyringePump", run.rig.devices[load.pump])
@@ -161,8 +196,13 @@ class Doses:
             await self._people.hand(needle, f"tip.{load.pump}", 1.0)
         intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
         run.record.dose(given.row)
-        await pump.reset_counter()
-        await run.record.intent(run.clock.now_ns(), "dose.starting", {"id": request.id})
+        try:
+            await pump.reset_counter()
+        except DeviceError as error:
+            run.record.settle(intent, run.clock.now_ns(), "refused", {"why": str(error)})
+            raise
+        starting: dict[str, str | float] = {"id": request.id, "baseline_ml": 0.0}
+        await run.record.intent(run.clock.now_ns(), "dose.starting", starting)
         run.record.dose(replace(given.row, state="running"))
         self._poller.hurry(load.pump, WATCH_S)
         reason = ""
@@ -240,7 +280,7 @@ class Doses:
             raise StepFailedError(f"{waits_for}: it stays too cold")
 
     async def _settled(
-        self, request: DoseRequest, given: _Given, intent: int, load: Loaded, pump: SyringePump
+        self, request: DoseRequest, given: Given, intent: int, load: Loaded, pump: SyringePump
     ) -> float:
         """Read the counter, write down what is known, close the line; return the counted mL.
 
@@ -266,17 +306,19 @@ class Doses:
         await self._line(load, open_=False)
         return counted_ml
 
-    def _write_down(self, given: _Given, intent: int, result: dict[str, float]) -> None:
+    def _write_down(self, given: Given, intent: int, result: dict[str, float]) -> None:
         end_ns = self._run.clock.now_ns()
         self._run.record.settle(intent, end_ns, "done", result)
         done = replace(given.row, state="done", end_ns=end_ns, delivered_ml=given.delivered_ml)
         self._run.record.dose(done)
 
     def _on_ledger(self, request: DoseRequest, volume_ml: float) -> None:
-        if request.into != "flask":
-            return
-        load = self._run.plan.scene.loads[request.reagent]
-        flask = self._run.flask.add(self._run.plan.scene.contents(request.reagent, volume_ml))
+        if request.into == "flask":
+            self._in_flask(request.reagent, volume_ml)
+
+    def _in_flask(self, reagent: str, volume_ml: float) -> None:
+        load = self._run.plan.scene.loads[reagent]
+        flask = self._run.flask.add(self._run.plan.scene.contents(reagent, volume_ml))
         dots = load.composition.brings_dots
         self._run.flask = replace(flask, dots=flask.dots or dots)
 

@@ -45,6 +45,15 @@ class Elapsed:
         """Whether the clock stands."""
         return self._since_ns is not None
 
+    def begin_at(self, elapsed_s: float) -> None:
+        """Count on from an earlier elapsed time, in s: what lies between never counts."""
+        self._frozen_ns = self._clock.now_ns() - round(elapsed_s * NS)
+
+    @property
+    def frozen_since_ns(self) -> int | None:
+        """Since when the clock stands, in ns of the run; None while it goes."""
+        return self._since_ns
+
     def now_s(self) -> float:
         """Return elapsed s."""
         now_ns = self._clock.now_ns() if self._since_ns is None else self._since_ns

@@ -55,6 +55,7 @@ class Ending:
     def say(self, reason: str) -> None:
         """Say that the run is ending; from now on nothing heats."""
         run = self._run
+        run.record.give_up()
         run.heat.forbid()
         if self._guarding is not None:
             self._guarding.cut()

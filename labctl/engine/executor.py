@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import TypeVar, cast
 
 from labctl.bench import Bench
+from labctl.clock import NS
 from labctl.engine.bench import EngineBench
 from labctl.engine.ending import Ending, through
 from labctl.engine.failing import Failing
@@ -19,6 +20,8 @@ from labctl.engine.holding import Holding
 from labctl.engine.left import left_over
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
+from labctl.engine.past import Past
+from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import SafeState, at_the_end
 from labctl.engine.sequences import ABORT, BY_TRIP, Action
 from labctl.errors import (
@@ -26,6 +29,7 @@ from labctl.errors import (
     DeviceError,
     LabctlError,
     ParkError,
+    RecordError,
     StepFailedError,
     TripError,
 )
@@ -35,6 +39,7 @@ from labctl.recipe.steps.hold import Hold
 from labctl.rules import Interlock
 
 T = TypeVar("T")
+FULL = "the disk with the run's record is full: make room, then resume"
 
 
 class RedirectedError(LabctlError):
@@ -48,7 +53,10 @@ class RedirectedError(LabctlError):
 class Executor:
     """Executes one run; `interrupt`, `abort` and trips end it from outside a step."""
 
-    def __init__(self, parts: Parts, guarding: Guards | None = None) -> None:
+    def __init__(
+        self, parts: Parts, guarding: Guards | None = None, past: Past | None = None
+    ) -> None:
+        self._resumption = None if past is None else Resumption(parts, past)
         self.parts = parts
         self.interrupted = False
         self._guarding = guarding
@@ -72,19 +80,26 @@ class Executor:
         run.machine.fire(Trigger.START)
         try:
             await self._abandonable(run.rig.connect(), "connect")
+            resumed = self._resumption
+            if resumed is not None:
+                await self._abandonable(resumed.still(), "stand still")
             if self._guarding is not None:
                 await self._abandonable(self._guarding.start(self.parts.beat), "guard")
             self.parts.declare()
             self._begin(self.parts.polling())
-            self._bench = await self._abandonable(self.parts.start(self._nested), "start")
+            self._bench = await self._started()
             self._begin(self.parts.watchers(self._bench.anchors))
+            if not run.simulated:
+                self._begin([("record", self._watch_record())])
             run.machine.fire(Trigger.STARTED)
+            if resumed is not None:
+                await self._abandonable(resumed.warm_again(), "warm again")
             await self._stages()
             run.machine.fire(Trigger.FINISH)
             await self._abandonable(SafeState(run).reach(at_the_end(run)), "stop")
             await self._rest()
             run.machine.fire(Trigger.FAULT if self._ending.faults else Trigger.FINISHED)
-        except (AbortedError, TripError, StepFailedError, DeviceError) as error:
+        except (AbortedError, TripError, StepFailedError, DeviceError, RecordError) as error:
             await self._secure(error)
         except BaseException as error:
             await self._secure(LabctlError(f"a fault in labctl: {error!r}"), Trigger.FAULT)
@@ -106,6 +121,31 @@ class Executor:
         if state is not State.COMPLETE:
             return "safe" if state is State.SAFE else "faulted"
         return "complete_with_deviations" if self._run.deviations else "complete"
+
+    async def _started(self) -> EngineBench:
+        """Get the rig ready; of a run that was cut off, only once a person has agreed."""
+        resumed = self._resumption
+        if resumed is None:
+            return await self._abandonable(self.parts.start(self._nested), "start")
+        await self._abandonable(self.parts.first_readings(), "first readings")
+        await self._abandonable(resumed.inspect(), "inspect")
+        past = resumed.past
+        start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
+        bench = await self._abandonable(start, "start")
+        bench.anchors.update(past.anchors)
+        bench.resumed.update(past.clocks)
+        return bench
+
+    async def _watch_record(self) -> None:
+        """Hold the run when its disk is full; end it when nothing can be written any more."""
+        run, held = self._run, False
+        while True:
+            await run.clock.sleep_until(run.clock.now_ns() + NS)
+            if run.record.failed is not None:
+                raise run.record.failed
+            if run.record.full and not held:
+                run.event("record.full", FULL, level="error")
+                held = not self.holding.hold("freeze", "labctl")
 
     def interrupt(self) -> None:
         """End the run as the operator's Ctrl-C does: to the safe state, exit 130."""
@@ -158,8 +198,18 @@ class Executor:
         for n, item in enumerate(planned):
             following = planned[n + 1] if n + 1 < len(planned) else None
             self._run.stage = item.stage
+            if not await self._still_to_do(item):
+                continue
             await self._paused()
             await self._with_policy(item, following)
+
+    async def _still_to_do(self, planned: PlannedStep) -> bool:
+        resumed = self._resumption
+        if resumed is None:
+            return True
+        if planned.step.id in resumed.past.over:
+            return False
+        return await self._abandonable(resumed.begins_again(planned), "again?")
 
     async def _paused(self) -> None:
         """Hold between two steps if somebody asked for it."""

@@ -126,6 +126,7 @@ class Holding:
         """
         run = self._run
         run.elapsed.freeze()
+        run.event("frozen", reason, {"from_ns": run.clock.now_ns()})
         self._how, self._gas_changed = how, False
         self._before_c = run.signals.value("flask.T")
         await self._reach(FREEZE)
@@ -144,7 +145,7 @@ class Holding:
         """
         chosen = cast("asyncio.Future[str]", self._choice)
         if not asks:
-            return await chosen
+            return await self._spoken(reason, chosen)
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
         either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
         try:
@@ -159,6 +160,31 @@ class Holding:
             self._run.deviation(f"resumed by a person: {reason}")
             return "resume"
         return await self._parked_after(reason, answer, chosen)
+
+    async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
+        """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
+
+        Raises:
+            AbortedError: in a dry run, where nobody would ever come.
+        """
+        run = self._run
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due_ns = run.clock.now_ns() + round(run.plan.recipe.head.problem.unanswered * NS)
+        timer = run.clock.alarm(due_ns, late)
+        either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        if chosen.done():
+            return chosen.result()
+        silence = f"park: nobody said how to go on after: {reason}"
+        if not run.parks:
+            raise AbortedError(silence)
+        if self._how != "park" and run.machine.fire(Trigger.PARK, silence):
+            await self._park_now(silence)
+            self._call(reason)
+        return await chosen
 
     async def _parked_after(self, reason: str, answer: Answer, chosen: asyncio.Future[str]) -> str:
         """Park a frozen run as was answered, and wait for a command.
@@ -211,7 +237,10 @@ class Holding:
             run.event("resume.retries", f"{run.step_id} begins again: parking changed its gas")
         if run.machine.state is not State.RESUMING:
             return ""
+        since_ns = run.elapsed.frozen_since_ns
         run.elapsed.thaw()
+        if since_ns is not None:
+            run.event("thawed", f"{choice} after a hold", {"from_ns": since_ns})
         run.machine.fire(Trigger.RESUMED)
         return choice
 

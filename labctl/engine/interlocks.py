@@ -62,6 +62,7 @@ class Rule:
     violated_ns: int | None = None
     told: bool = False
     age_of: tuple[str, ...] = ()
+    oldest_ns: int | None = None
 
 
 Told = Callable[[Interlock, str], None]
@@ -121,11 +122,11 @@ class Interlocks:
     def _deadline_ns(self, rule: Rule) -> int:
         """Return when a rule must be looked at again even if no sample comes."""
         now_ns = self.clock.now_ns()
-        if rule.violated_ns is not None or rule.source.max_age is None:
+        if rule.violated_ns is not None or rule.oldest_ns is None:
             return now_ns
         ages = [self.signals.age_ns(signal) for signal in rule.age_of]
         oldest_ns = max((age for age in ages if age is not None), default=0)
-        return now_ns + round(rule.source.max_age * NS) - oldest_ns
+        return now_ns + rule.oldest_ns - oldest_ns
 
     def gate(self, output: str) -> Callable[[], None] | None:
         """Return what is asked at the wire before an output opens, starts or rises."""
@@ -184,12 +185,11 @@ class Interlocks:
         return self._fresh(rule) and bool(rule.require())
 
     def _fresh(self, rule: Rule) -> bool:
-        if rule.source.max_age is None:
+        if rule.oldest_ns is None:
             return True
-        limit_ns = rule.source.max_age * NS
         for signal in rule.age_of:
             age_ns = self.signals.age_ns(signal)
-            if age_ns is None or age_ns > limit_ns:
+            if age_ns is None or age_ns > rule.oldest_ns:
                 return False
         return True
 
@@ -206,7 +206,16 @@ class Interlocks:
         read = tuple(dict.fromkeys(name for name in names if _is_reading(name)))
         required = [aliases.get(name, name) for name in names_in(interlock.require.tree)]
         age_of = tuple(name for name in dict.fromkeys(required) if _is_reading(name))
-        return Rule(interlock, require or (lambda: None), when, unless, read, age_of=age_of)
+        oldest_ns = None if interlock.max_age is None else round(interlock.max_age * NS)
+        return Rule(
+            interlock,
+            require or (lambda: None),
+            when,
+            unless,
+            read,
+            age_of=age_of,
+            oldest_ns=oldest_ns,
+        )
 
 
 _SPECIAL = frozenset({"ambient", "site.attended", "trap.cold", "reagent.keep_at"})

@@ -52,7 +52,7 @@ class Exposed:
             read_counts=entry.read_noise,
             averages=frame.averages,
             reference_averages=REFERENCE_FRAMES,
-            boxcar=max(frame.boxcar, entry.boxcar),
+            boxcar=frame.boxcar,
             stray=entry.stray,
             linearity=curve,
         )

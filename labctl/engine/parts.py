@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 from labctl.capabilities import quality_of
+from labctl.chemistry.constants import ROOM_C
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
 from labctl.engine.doses import IDLE_POLL_S, Doses
@@ -16,6 +17,7 @@ from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
 from labctl.engine.shadowing import Shadowing
 from labctl.engine.tracking import Tracking
+from labctl.plan import Plan
 from labctl.readings import Channel, Kind, Quality, Reading
 from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rules import Interlock
@@ -36,6 +38,8 @@ TRACKED = (
 )
 PATIENCE_S = {"peak": 60.0, "pl": 120.0}
 HAND_PATIENCE_S = 900.0
+HOTTER_K, HOTTER_S = 8.0, 5.0
+"""How far above the recipe's highest temperature, and for how long, is too far."""
 VALVES = ("n2", "vac_rough", "vac_fine")
 
 
@@ -63,11 +67,23 @@ class Parts:
         """Return the polling of all instruments."""
         return [("polling", self.poller.run())]
 
-    async def start(self, run_step: RunStep) -> EngineBench:
-        """Wait for the first readings, read ambient, warm what must be warm, start watching."""
+    async def first_readings(self) -> None:
+        """Return when the flask has been read, or has had the time for it."""
+        end_ns = self.run.clock.now_ns() + round(FIRST_READING_S * NS)
+        while not self._all_read() and self.run.clock.now_ns() < end_ns:
+            await self.run.clock.sleep_until(self.run.clock.now_ns() + NS)
+
+    async def start(self, run_step: RunStep, ambient_mbar: float | None = None) -> EngineBench:
+        """Wait for the first readings, read ambient, warm what must be warm, start watching.
+
+        `ambient_mbar` is known where the flask may be shut by now.
+        """
         run = self.run
-        await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
-        await self._read_ambient()
+        if ambient_mbar is None:
+            await run.elapsed.wait("the first readings", self._all_read, FIRST_READING_S)
+            await self._read_ambient()
+        else:
+            run.ambient_mbar = ambient_mbar
         bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
         await self._prepare(bench)
         return bench
@@ -77,7 +93,7 @@ class Parts:
         run = self.run
         aliases = run.rig.aliases()
         rules = (*run.plan.rig.model.interlocks, *run.plan.recipe.head.interlocks)
-        self.interlocks.add(rules, aliases)
+        self.interlocks.add((*rules, *never_hotter(run.plan, aliases.values())), aliases)
         run.record.channels(TRACKED)
         for channel in TRACKED:
             run.signals.declare(channel)
@@ -210,6 +226,31 @@ class Parts:
         if key is not None:
             self.run.record.alarm_off(key, self.run.clock.now_ns())
             self.run.event("interlock.cleared", message, {"id": interlock.id})
+
+
+def never_hotter(plan: Plan, read: Iterable[str]) -> tuple[Interlock, ...]:
+    """Return the rules that the plan itself gives: no probe far above its highest temperature.
+
+    `read` are the signals that instruments give; what a person reads off is not watched.
+
+    What the heater does when its switch welds shut no setpoint shows; the flask does.
+    """
+    highest_c = max((planned.after.temperature_c for planned in plan.steps), default=0.0)
+    limit_c = max(highest_c, ROOM_C) + HOTTER_K
+    probes = (("flask.T", "recipe_max", HOTTER_S), ("flask.T2", "recipe_max_2", 3 * HOTTER_S))
+    known = frozenset(read)
+    return tuple(
+        Interlock.model_validate(
+            {
+                "id": name,
+                "severity": "trip",
+                "require": f"{probe} < {limit_c:g} C",
+                "for": f"{for_s:g} s",
+            }
+        )
+        for probe, name, for_s in probes
+        if probe in known
+    )
 
 
 class _Sink:

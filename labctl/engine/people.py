@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labctl.bench import Answer, Question
 from labctl.capabilities import Reply, Task, TaskKind
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.run import Run
-from labctl.errors import AbortedError
+from labctl.errors import AbortedError, StepFailedError
 from labctl.readings import Quality, Reading
+from labctl.rig.by_hand import HANDS_S, answered, nobody
 from labctl.units import show
+
+SPOKEN = frozenset({TaskKind.ANSWER, TaskKind.CONFIRM, TaskKind.READ})
+ENDS = frozenset({"park", "abort"})
+EARLY_NS = NS // 100
+"""A deadline's timer may be this much early by the run's own clock."""
 
 
 class People:
@@ -23,15 +30,22 @@ class People:
     async def do(self, task: Task) -> Reply:
         """Ask for one task and return the reply.
 
+        A task without a deadline gets one: what is said, the recipe's `problem.unanswered`, work of
+        hands half an hour more than it takes.
+
         Raises:
             AbortedError: a person refused to do it.
+            StepFailedError: nobody answered in time, and the default does not end the run.
         """
-        run = self._run
+        run, stated = self._run, task.after_s is not None
+        after_s = self._patience_s(task)
+        task = replace(task, after_s=after_s)
         asks = run.machine.state is State.RUNNING and run.machine.fire(Trigger.ASK, task.text)
         asked_ns = run.clock.now_ns()
         question = run.record.question(asked_ns, task.text, task.choices, task.default)
         try:
-            reply = await run.rig.operator.do(task)
+            reply = await answered(run.rig.operator, task)
+            answered_ns = run.clock.now_ns()
         finally:
             if asks:
                 run.machine.fire(Trigger.ANSWERED)
@@ -43,9 +57,20 @@ class People:
         run.record.answer(question, now_ns, text, by, simulated=run.simulated)
         if task.kind is TaskKind.ANSWER:
             run.event("answered", f"{task.text}: {text} ({by})", {"step": run.step_id})
+        silent = reply.by_default and answered_ns - asked_ns >= round(after_s * NS) - EARLY_NS
+        if silent and reply.text not in ENDS and not (stated and task.default):
+            raise StepFailedError(nobody(task, after_s))
         if reply.text == "refused":
             raise AbortedError(f"a person refused: {task.text}")
         return reply
+
+    def _patience_s(self, task: Task) -> float:
+        """Return how long a person may take over a task, in s."""
+        if task.after_s is not None:
+            return task.after_s
+        if task.kind in SPOKEN:
+            return self._run.plan.recipe.head.problem.unanswered
+        return HANDS_S + task.over_s
 
     async def ask(self, question: Question) -> Answer:
         """Put a question; an answer by default is told as such."""

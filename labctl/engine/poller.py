@@ -100,7 +100,9 @@ class Poller:
     async def _once(self, polled: Polled) -> None:
         try:
             values = await polled.poll()
-            self._speaks(polled)
+            if polled.silent:
+                polled.silent = False
+                self._told(polled.name, "answers again", False)
         except AbandonedError:
             return
         except DeviceError as error:
@@ -111,11 +113,6 @@ class Poller:
         finally:
             polled.running = False
         polled.sink(values)
-
-    def _speaks(self, polled: Polled) -> None:
-        if polled.silent:
-            polled.silent = False
-            self._told(polled.name, "answers again", False)
 
 
 async def _go_on(coroutine: Coroutine[object, None, None], waits_for: object) -> None:

@@ -265,8 +265,9 @@ class Tracking:
     async def sample(self, label: str, volume_ml: float) -> None:
         """Have one aliquot drawn and use its cuvette spectrum, if one comes back.
 
-        Without a spectrometer in the loop the aliquot is a sighting; beside one it anchors the
-        25 °C scale if its label begins with `anchor`, and is else only recorded.
+        Without a spectrometer in the loop the aliquot is a sighting of the peak that the recipe
+        follows; beside one it anchors the 25 °C scale if its label begins with `anchor`. Else it
+        is only recorded.
         """
         drawn = self._hot()
         aliquot = await self._cuvette.draw(label, volume_ml)
@@ -280,8 +281,11 @@ class Tracking:
 
     def _see_sample(self, found: Absorbance, glow: Luminescence | None) -> None:
         # Minutes and nanometres lie between two aliquots: each is looked at afresh.
+        track = self._run.plan.recipe.head.track.get("peak")
+        if track is None:  # no peak is followed; the spectra are in the record
+            return
         last = next((s.raw_nm for s in reversed(self.sightings) if s.usable), None)
-        near_nm = last or self._run.plan.recipe.head.track["peak"].start_near
+        near_nm = last or track.start_near
         if glow is not None:
             self._take_glow(glow)
         self._see(_estimate(PeakTracker(near_nm), found), 25.0)

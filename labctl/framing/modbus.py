@@ -77,6 +77,12 @@ def request_length(buffer: bytes) -> int | None:
     return length if len(buffer) >= length else None
 
 
+@lru_cache(maxsize=512)
+def _is_request(data: bytes) -> bool:
+    """Say whether the bytes are one whole request; every unit on a line asks it of each poll."""
+    return request_length(data) == len(data) and is_whole(data)
+
+
 def answers(question: bytes, reply: bytes) -> bool:
     """Say whether a reply is whole, from the unit that was asked and for the function asked.
 
@@ -111,7 +117,7 @@ class RequestReader:
         if t_ns - self._last_ns > _SILENCE_NS:
             self._buffer.clear()
         self._last_ns = t_ns
-        if not self._buffer and request_length(data) == len(data) and is_whole(data):
+        if not self._buffer and _is_request(data):
             return [data]
         self._buffer += data
         found = []

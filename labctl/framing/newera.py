@@ -153,3 +153,16 @@ def _basic(buffer: bytes, at: int) -> Packet | None:
 def _safe(buffer: bytes, at: int, end: int) -> Packet:
     text = unseal(buffer[at:end])
     return Packet(at, end, text or b"", sealed=True, intact=text is not None)
+
+
+def four_digits(value: float) -> str:
+    """Write a number as the pump takes it: at most four digits and three decimals.
+
+    >>> four_digits(14.57), four_digits(0.0042), four_digits(1234.5)
+    ('14.57', '0.004', '1234')
+    """
+    for decimals in (3, 2, 1):
+        text = f"{value:.{decimals}f}"
+        if len(text) <= 5:
+            return text
+    return f"{value:.0f}"

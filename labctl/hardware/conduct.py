@@ -7,32 +7,36 @@ port alone, and any end but completion is the safe state.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from labctl.clock import NS, WallClock
+from labctl.clock import NS, WallClock, since_utc_ns
 from labctl.control.desk import Desk, Pending
 from labctl.control.server import Control, text_of
 from labctl.engine.commands import Command, Commands
 from labctl.engine.executor import Executor
 from labctl.engine.guarding import Guarding
+from labctl.engine.past import Past, past_of
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
-from labctl.hardware.order import placed
+from labctl.hardware.launch import GUARD_LOG
+from labctl.hardware.order import captures, placed, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
-from labctl.record import Record
+from labctl.record import Record, open_run
 from labctl.report import write_report
+from labctl.rig.capturing import capturing
+from labctl.rig.claim import Claim
 from labctl.rig.last_will import will_of
 from labctl.rig.opening import OpenRig
 from labctl.rig.wires import hardware_wires
 from labctl.session import conduct, exit_code, meta_of, prepare
 
-GUARD_LOG = "guard.jsonl"
 Json = Mapping[str, object]
 
 
@@ -42,7 +46,8 @@ def main(directory: Path) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         planned, _ = prepare(placed(directory))
-        code = asyncio.run(_conducted(planned, directory))
+        with Claim(planned.rig, directory.name):
+            code = asyncio.run(_conducted(planned, directory))
     except LabctlError as error:
         sys.stderr.write(f"labctl: {error}\n")
         return int(error.exit_code)
@@ -51,14 +56,14 @@ def main(directory: Path) -> int:
 
 
 async def _conducted(planned: Plan, directory: Path) -> ExitCode:
-    clock = WallClock()
+    past, clock, record = _begun(planned, directory)
     reception = Reception(planned, directory, clock)
-    record = Record.create(
-        directory, meta_of(planned, 0, directory.name, simulated=False), durable=True
-    )
     await reception.open()
     try:
-        rig = OpenRig(planned.rig, reception.desk, hardware_wires(planned.rig, clock), clock)
+        wires = hardware_wires(planned.rig, clock)
+        if captures(directory):
+            wires = capturing(planned.rig, wires, clock, _free(directory))
+        rig = OpenRig(planned.rig, reception.desk, wires, clock)
         guarding = Guarding(
             lambda: will_of(rig, os.getpid()), directory / GUARD_LOG, clock, reception.abort
         )
@@ -71,11 +76,34 @@ async def _conducted(planned: Plan, directory: Path) -> ExitCode:
             reception.watch,
             guarding=guarding,
             attend=reception.attend,
+            past=past,
         )
         return exit_code(outcome, interrupted=interrupted)
     finally:
         record.close()
         await reception.close()
+
+
+def _free(directory: Path) -> Path:
+    """Return where to keep what crosses the ports: `wire`, or `wire-2` when the run goes on, …."""
+    names = itertools.chain(["wire"], (f"wire-{n}" for n in itertools.count(2)))
+    return next(directory / name for name in names if not (directory / name).exists())
+
+
+def _begun(planned: Plan, directory: Path) -> tuple[Past | None, WallClock, Record]:
+    """Begin a record, or go on with that of a run that was cut off, as the order says.
+
+    The gap is what the machine's clock says; where that was set back, it is told as nothing.
+    """
+    if not resumes(directory):
+        meta = meta_of(planned, 0, directory.name, simulated=False)
+        return None, WallClock(), Record.create(directory, meta, durable=True)
+    with open_run(directory) as run:
+        past, anchor = past_of(run), run.anchors[0]
+    clock = WallClock(max(past.last_ns + 1, since_utc_ns(anchor.utc)))
+    record = Record.reopen(directory, durable=True)
+    record.anchor(clock.now_ns(), clock.local(clock.now_ns()))
+    return past, clock, record
 
 
 class Reception:

@@ -11,12 +11,32 @@ from labctl.clock import pause_s, wall_s
 from labctl.control.server import FILE_NAME
 from labctl.errors import LabctlError
 
+GUARD_LOG: Final = "guard.jsonl"
 LOG: Final = "conduct.log"
 BEGIN_S: Final = 30.0
 
 
 class NotBegunError(LabctlError):
     """The process that should conduct a run ended before the run began."""
+
+
+def await_guard(directory: Path) -> None:
+    """Return when the guard of a run that was cut off has made the rig safe and gone.
+
+    Raises:
+        NotBegunError: it still has the ports.
+    """
+    log = directory / GUARD_LOG
+    end_s = wall_s() + BEGIN_S
+    while log.exists() and not _is_over(log):
+        if wall_s() > end_s:
+            raise NotBegunError(f"the run's guard has not come to its end; see {log}")
+        pause_s(0.2)
+
+
+def _is_over(log: Path) -> bool:
+    rows = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return not rows or any(f'"{word}"' in rows[-1] for word in ("over", "done"))
 
 
 def launch(directory: Path) -> int:

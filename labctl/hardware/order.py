@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from labctl.clock import local_now
+from labctl.errors import UsageError
 from labctl.prepare import Request
 
 FILE_NAME: Final = "order.json"
@@ -22,13 +23,27 @@ SHEET: Final = "sheet.yaml"
 
 
 def place(
-    directory: Path, request: Request, rig: Path, batch: Path, used: Mapping[str, str]
+    directory: Path,
+    request: Request,
+    rig: Path,
+    batch: Path,
+    used: Mapping[str, str],
+    *,
+    capture: bool = False,
 ) -> None:
     """Write an order into a run's directory, which is made.
 
-    `used` are the texts of the files that the recipe uses, by their names relative to it.
+    `used` are the texts of the files that the recipe uses, by their names relative to it; with
+    `capture` all that crosses the ports is kept.
+
+    Raises:
+        UsageError: the directory cannot be made.
     """
-    directory.mkdir(parents=True)
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        why = f"{directory} cannot be made: {error.strerror}; nothing was touched"
+        raise UsageError(why) from None
     for name, text in used.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
@@ -39,8 +54,28 @@ def place(
         "settings": dict(request.settings or {}),
         "operator": request.operator,
         "sample": request.sample,
+        "capture": capture,
     }
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def again(directory: Path, operator: str) -> None:
+    """Order that a run which was cut off goes on."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    words |= {"operator": operator, "resume": True}
+    (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def resumes(directory: Path) -> bool:
+    """Say whether the order is to go on with a run that was cut off."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("resume"))
+
+
+def captures(directory: Path) -> bool:
+    """Say whether the order is to keep what crosses the ports."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("capture"))
 
 
 def placed(directory: Path) -> Request:

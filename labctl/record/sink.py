@@ -14,6 +14,7 @@ from collections import deque
 from concurrent.futures import Future
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import TypeVar
 
 from labctl.errors import RecordError
@@ -28,7 +29,12 @@ GROUP_S = 0.1
 class Sink:
     """Takes statements and readings in order and commits them to one connection."""
 
-    def __init__(self, connection: sqlite3.Connection, *, threaded: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, threaded: bool, reserve: Path | None = None
+    ) -> None:
+        self.full = False
+        self._deaf = False
+        self._reserve = reserve
         self.readings: deque[tuple[Cell, ...]] = deque()
         self.failed: RecordError | None = None
         self._connection = connection
@@ -47,11 +53,17 @@ class Sink:
         Raises:
             RecordError: the record has failed before.
         """
+        if self._deaf:
+            return
         if self.failed is not None:
             raise self.failed
         self._statements.append((sql, cells))
         if urgent:
             self._wake.set()
+
+    def give_up(self) -> None:
+        """Drop every later row without a word: the rig is brought to safety in any case."""
+        self._deaf = True
 
     async def committed(self) -> None:
         """Return when all that was put before is on the disk.
@@ -102,7 +114,7 @@ class Sink:
         statements, readings = _drain(self._statements), _drain(self.readings)
         if self.failed is None and (statements or readings):
             try:
-                self._write(statements, readings)
+                self._written(statements, readings)
             except (sqlite3.Error, OverflowError, ValueError) as error:
                 self.failed = RecordError(f"the run's record cannot be written: {error}")
         for waiter in waiters:
@@ -110,6 +122,25 @@ class Sink:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.failed)
+
+    def _written(
+        self, statements: list[tuple[str, tuple[Cell, ...]]], readings: list[tuple[Cell, ...]]
+    ) -> None:
+        """Write; where the disk is full, once more in the room that was kept for the end.
+
+        Raises:
+            sqlite3.OperationalError: it could not be written.
+        """
+        try:
+            self._write(statements, readings)
+        except sqlite3.OperationalError:
+            if self._reserve is None or not self._reserve.exists():
+                raise
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._reserve.unlink()
+            self.full = True
+            self._write(statements, [])
 
     def _write(
         self, statements: list[tuple[str, tuple[Cell, ...]]], readings: list[tuple[Cell, ...]]

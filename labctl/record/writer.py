@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import sqlite3
 import sys
+import weakref
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
@@ -21,6 +23,7 @@ from labctl.readings import Channel, Event, Reading, Scalar, Spectrum
 from labctl.record import rows, schema
 from labctl.record.blobs import AXIS_CODE, pack_counts, pack_values
 from labctl.record.digest import digest_of
+from labctl.record.held import hold
 from labctl.record.meta import MEMBER, USED, RunMeta, sha256
 from labctl.record.rows import Json
 from labctl.record.schema import R, Table, encode
@@ -29,6 +32,10 @@ from labctl.units import CANONICAL
 
 BATCH_ROWS = 4000
 """Readings per transaction in virtual time; more is no faster."""
+
+RESERVE = "reserve"
+RESERVE_BYTES = 4 << 20
+"""Room for the end of a run on a full disk: safe state, abort, a minute of readings."""
 
 _QUALITIES = (0, 1, 2)
 _NOTHING: Mapping[str, Scalar] = {}
@@ -44,7 +51,10 @@ class Record:
     def __init__(self, path: Path, connection: sqlite3.Connection, *, durable: bool) -> None:
         self.path = path
         self._connection = connection
-        self._sink = Sink(connection, threaded=durable)
+        self._held = weakref.finalize(self, os.close, hold(path.parent))
+        reserve = _reserved(path.parent) if durable else None
+        self._sink = Sink(connection, threaded=durable, reserve=reserve)
+        self._reserve = reserve
         self._readings = self._sink.readings
         self._batch = sys.maxsize if durable else BATCH_ROWS
         self._channel_ids: dict[str, int] = {}
@@ -76,14 +86,47 @@ class Record:
         record._begin(meta)
         return record
 
+    @classmethod
+    def reopen(cls, directory: Path, *, durable: bool) -> Record:
+        """Go on with the record of a run that was cut off; see decision 0022.
+
+        What SQLite had acknowledged is there; rows of its log that are torn are not.
+
+        Raises:
+            RecordError: there is no such record, it is damaged, or it cannot be written.
+        """
+        path = directory / schema.FILE_NAME
+        if not path.is_file():
+            raise RecordError(f"{directory} holds no run: {schema.FILE_NAME} is missing")
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            _go_on(connection, durable=durable)
+            record = cls(path, connection, durable=durable)
+            record._continue()
+        except (OSError, sqlite3.Error) as error:
+            raise RecordError(f"{path} cannot be gone on with: {error}") from error
+        return record
+
     @property
     def failed(self) -> RecordError | None:
         """Why the record cannot be written any more, or None."""
         return self._sink.failed
 
+    @property
+    def full(self) -> bool:
+        """Whether the disk is full; what little is written yet goes where room was kept."""
+        return self._sink.full
+
+    def give_up(self) -> None:
+        """Write nothing more and complain no more, if the record has failed."""
+        if self._sink.failed is not None:
+            self._sink.give_up()
+
     def channels(self, channels: Iterable[Channel]) -> None:
         """Declare channels by their full names (`flask.T`), before their first reading."""
         for channel in channels:
+            if channel.name in self._channel_ids:
+                continue
             number = next(self._next["channel"])
             self._channel_ids[channel.name] = number
             unit = CANONICAL[channel.dimension]
@@ -310,6 +353,9 @@ class Record:
             self._seal()
         finally:
             self._connection.close()
+            self._held()
+            if self._reserve is not None:
+                self._reserve.unlink(missing_ok=True)
 
     def _begin(self, meta: RunMeta) -> None:
         self._insert(schema.RUN, meta.row())
@@ -322,6 +368,20 @@ class Record:
         if meta.member:
             self.artefact(MEMBER, encode(meta.member))
         self.anchor(0, dt.datetime.fromisoformat(meta.started_local))
+
+    def _continue(self) -> None:
+        """Count on from what is there; what ran when the run was cut off runs no more."""
+        run = self._connection
+        self._channel_ids = dict(run.execute("SELECT name, id FROM channel"))
+        self._axes = {bytes(nm): number for nm, number in run.execute("SELECT nm, id FROM axis")}
+        for table in schema.TABLES:
+            (rowid,) = run.execute(f"SELECT MAX(rowid) FROM {table.name}").fetchone()  # noqa: S608
+            self._next[table.name] = count((rowid or 0) + 1)
+        sql = "UPDATE run SET outcome = NULL, end_ns = NULL, digest = NULL"
+        self._sink.put(sql, (), urgent=True)
+        last = "(SELECT MAX(t_ns) FROM event)"
+        sql = f"UPDATE step SET state = 'cancelled', end_ns = {last} WHERE state = 'running'"  # noqa: S608
+        self._sink.put(sql, (), urgent=True)
 
     def _insert(self, table: Table[R], row: R, *, urgent: bool = False) -> None:
         self._sink.put(table.insert, table.cells(row), urgent=urgent)
@@ -355,9 +415,37 @@ class Record:
             raise RecordError(f"{self.path} cannot be closed: {error}") from error
 
 
-def _prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
+def _reserved(directory: Path) -> Path:
+    """Keep room on the disk for the end of a run, in a file that is given up when it is full.
+
+    Raises:
+        RecordError: there is not even that much room.
+    """
+    reserve = directory / RESERVE
+    try:
+        with reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    except OSError as error:
+        reserve.unlink(missing_ok=True)
+        raise RecordError(f"{directory} has no room for a run: {error.strerror}") from error
+    return reserve
+
+
+def _go_on(connection: sqlite3.Connection, *, durable: bool) -> None:
+    """Set how commits reach the disk.
+
+    Raises:
+        sqlite3.DatabaseError: the file is damaged.
+    """
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    (found,) = connection.execute("PRAGMA integrity_check").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(str(found))
+
+
+def _prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
+    _go_on(connection, durable=durable)
     connection.execute("BEGIN")
     for statement in schema.ddl():
         connection.execute(statement)

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from labctl.capabilities import Gate, Identity, Operator, Task, TaskKind
+from labctl.capabilities import Gate, Identity, Look, Operator, Reply, Task, TaskKind
+from labctl.errors import AbortedError, StepFailedError
 from labctl.readings import Channel
 from labctl.units import show
 
 PERSON = Identity("", "person")
+HANDS_S: Final = 1800.0
+"""How long work of hands may take, beyond what the task says, before nobody is taken to do it."""
+
+
+async def answered(operator: Operator, task: Task) -> Reply:
+    """Put a task to a person; nobody at its deadline is its default, or else a refusal.
+
+    Bounded here as well, for an operator that minds no deadline.
+
+    Raises:
+        TimeoutError: one of the operator's own.
+    """
+    try:
+        async with asyncio.timeout(task.after_s) as limit:
+            return await operator.do(task)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return Reply(task.default or "refused", by_default=True)
+
+
+def nobody(task: Task, after_s: float) -> str:
+    """Say that nobody answered.
+
+    >>> nobody(Task(TaskKind.SWITCH, "open n2"), 1800.0)
+    'nobody answered within 30 min: open n2'
+    """
+    return f"nobody answered within {show(after_s, 'time')}: {task.text}"
 
 
 class _ByHand:
@@ -24,6 +56,10 @@ class _ByHand:
         """Nobody to connect."""
         return PERSON
 
+    async def look(self) -> Look:
+        """Nobody to look at."""
+        return Look(PERSON)
+
     async def poll(self) -> Sequence[float | None]:
         """A person is never polled."""
         return ()
@@ -35,6 +71,19 @@ class _ByHand:
         """Say nothing: no bytes reach a person."""
         return ()
 
+    async def _have_done(self, task: Task) -> None:
+        """Have a task done.
+
+        Raises:
+            AbortedError: a person refused to do it.
+            StepFailedError: nobody did it in time.
+        """
+        reply = await answered(self._operator, replace(task, after_s=HANDS_S))
+        if reply.text == "refused" and reply.by_default:
+            raise StepFailedError(nobody(task, HANDS_S))
+        if reply.text == "refused":
+            raise AbortedError(f"a person refused: {task.text}")
+
 
 class HandStirrer(_ByHand):
     """A stirrer that a person sets."""
@@ -43,7 +92,7 @@ class HandStirrer(_ByHand):
         """Have the speed set."""
         text = f"set the stirrer to {show(speed_rpm, 'rotation')}"
         task = Task(TaskKind.SET, text, "stirrer", speed_rpm, "rotation")
-        await self._operator.do(task)
+        await self._have_done(task)
 
 
 class HandVacuum(_ByHand):
@@ -59,7 +108,7 @@ class HandVacuum(_ByHand):
             self._asked_mbar = pressure_mbar
             text = f"pump down slowly to {show(pressure_mbar, 'pressure')} with the rough pump"
             subject = "rough_pump.setpoint"
-            await self._operator.do(Task(TaskKind.SET, text, subject, pressure_mbar, "pressure"))
+            await self._have_done(Task(TaskKind.SET, text, subject, pressure_mbar, "pressure"))
             await self._switch(on=True)
 
     async def stop(self) -> None:
@@ -70,7 +119,7 @@ class HandVacuum(_ByHand):
 
     async def _switch(self, *, on: bool) -> None:
         text = f"{'start' if on else 'stop'} the rough pump"
-        await self._operator.do(Task(TaskKind.SWITCH, text, "rough_pump", float(on)))
+        await self._have_done(Task(TaskKind.SWITCH, text, "rough_pump", float(on)))
 
 
 class HandBoard(_ByHand):
@@ -88,4 +137,4 @@ class HandBoard(_ByHand):
         if not self._prefix:
             verb = "switch on" if on else "switch off"
         text = f"{verb} {output.replace('_', ' ')}"
-        await self._operator.do(Task(TaskKind.SWITCH, text, self._prefix + output, float(on)))
+        await self._have_done(Task(TaskKind.SWITCH, text, self._prefix + output, float(on)))

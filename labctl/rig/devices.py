@@ -336,7 +336,7 @@ class SpectrometerEntry(Entry):
     """
 
     lamp: Lamp | None = None
-    boxcar: int = Field(0, ge=0)
+    boxcar: int = Field(0, ge=0, le=15)
     stray: Percent = Field(0.0, ge=0.0, le=0.05)
     electrons_per_count: float | None = Field(None, gt=0.0)
     read_noise: float = Field(8.0, ge=0.0)

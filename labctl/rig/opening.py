@@ -47,7 +47,7 @@ class OpenRig:
         self.rig = rig
         self.operator = operator
         self.ports = {
-            name: Port(name, wires(name, entry), clock, gap_ns=_gap_ns(rig, name, entry))
+            name: Port(name, wires(name, entry), clock, gap_ns=gap_ns(rig, name, entry))
             for name, entry in rig.model.ports.items()
             if any(device.port == name for device in rig.model.devices.values())
         }
@@ -139,7 +139,8 @@ class OpenRig:
         return aliases
 
 
-def _gap_ns(rig: LoadedRig, port: str, entry: PortEntry) -> int:
+def gap_ns(rig: LoadedRig, port: str, entry: PortEntry) -> int:
+    """Return the least time in ns between two questions on a port."""
     kinds = [device.kind for device in rig.model.devices.values() if device.port == port]
     gap_ns = max((listing("drivers", kind).gap_ms * 1_000_000 for kind in kinds), default=0)
     return max(gap_ns, RS485_GAP_NS if entry.mode == "RS-485" else 0)

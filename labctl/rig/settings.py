@@ -93,7 +93,9 @@ def _flow(entry: FlowEntry, name: str) -> DeviceSettings:
 
 @settings_of.register
 def _spectrometer(entry: SpectrometerEntry, name: str) -> DeviceSettings:
-    return DeviceSettings(name, detector_c=entry.detector, scan=_scan(entry.scan))
+    return DeviceSettings(
+        name, detector_c=entry.detector, scan=_scan(entry.scan), boxcar=entry.boxcar
+    )
 
 
 def _scan(scan: Scan | None) -> ScanSettings | None:

@@ -23,7 +23,7 @@ from labctl.rig.devices import (
 )
 from labctl.rig.model import LoadedRig, Vessel
 from labctl.rig.settings import settings_of
-from labctl.twin import TwinDevice, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
+from labctl.twin import TwinDevice, TwinFault, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
 
 Roles = Mapping[str, str]
 
@@ -41,24 +41,17 @@ def twin_of(
     *,
     seed: int,
     path_mm: float | None = None,
-    faults: tuple[str, ...] = (),
+    faults: tuple[TwinFault, ...] = (),
 ) -> TwinSpec:
     """Return the spec of a rig's twin, loaded as the batch sheet says; same input, same spec.
 
     `reagents` maps each reagent's name to its `is:` text; `path_mm` None is the rig's own.
     """
     model = rig.model
-    devices = tuple(
-        TwinDevice(
-            name, entry.kind, entry.port, settings_of(entry, name), touches_of(entry, name, rig)
-        )
-        for name, entry in model.devices.items()
-        if not isinstance(entry, PersonEntry)
-    )
     loaded = list(loads)
     return TwinSpec(
         seed,
-        devices,
+        devices_of(rig),
         TwinVessel(vessel.volume, vessel.mantle, vessel.empty_heat_capacity),
         tuple(TwinReagent(x.name, reagents[x.name], x.concentration_mol_l) for x in loaded),
         tuple(_syringe(load) for load in loaded if load.pump),
@@ -70,12 +63,28 @@ def twin_of(
 
 def guarded(spec: TwinSpec, rig: LoadedRig) -> TwinSpec:
     """Add the contactor on the guard's port, which holds the heater off until it is closed."""
+    return replace(spec, devices=(*spec.devices, *guard_of(rig)))
+
+
+def devices_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
+    """Return the devices of a rig, people apart, each with what in the world it touches."""
+    return tuple(
+        TwinDevice(
+            name, entry.kind, entry.port, settings_of(entry, name), touches_of(entry, name, rig)
+        )
+        for name, entry in rig.model.devices.items()
+        if not isinstance(entry, PersonEntry)
+    )
+
+
+def guard_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
+    """Return the board on the guard's port that holds the contactor; none without a guard."""
     guard = rig.model.guard
     if guard is None:
-        return spec
+        return ()
     settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
-    board = TwinDevice("guard", guard.kind, guard.port, settings, {"contactor": "contactor"})
-    return replace(spec, devices=(*spec.devices, board))
+    touches = {"contactor": "contactor"}
+    return (TwinDevice("guard", guard.kind, guard.port, settings, touches),)
 
 
 def touches_of(entry: Entry, name: str, rig: LoadedRig) -> dict[str, str]:

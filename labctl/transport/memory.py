@@ -8,7 +8,9 @@ import itertools
 from collections.abc import Callable
 
 from labctl.clock import NS, Clock
-from labctl.transport.simulated import Answering
+from labctl.errors import PortLostError
+from labctl.transport.port import Wire
+from labctl.transport.simulated import Answering, Plug
 
 
 class MemoryWire:
@@ -55,13 +57,15 @@ class MemoryWire:
 
     async def receive(self, deadline_ns: int) -> bytes:
         """Return the next bytes when they arrive, or none at the deadline."""
-        due_ns = self._pending[0][0] if self._pending else deadline_ns
-        due_ns = min(due_ns, deadline_ns)
-        if due_ns > self._clock.now_ns() and not self._clock.try_advance(due_ns):
-            await self._wait(due_ns)
-        if self._pending and self._pending[0][0] <= self._clock.now_ns():
-            return heapq.heappop(self._pending)[2]
-        return b""
+        pending, now_ns = self._pending, self._clock.now_ns()
+        due_ns = min(pending[0][0], deadline_ns) if pending else deadline_ns
+        if due_ns > now_ns:
+            if self._clock.try_advance(due_ns):
+                now_ns = due_ns
+            else:
+                await self._wait(due_ns)
+                now_ns = self._clock.now_ns()
+        return heapq.heappop(pending)[2] if pending and pending[0][0] <= now_ns else b""
 
     def interrupt(self) -> None:
         """Make a `receive` that waits return at once with nothing."""
@@ -74,9 +78,13 @@ class MemoryWire:
 
     def _feed(self, data: bytes, t_ns: int) -> None:
         self._fed_ns = free_ns = t_ns
+        pending = self._pending
         for delay_ns, chunk in self._answering.feed(data, t_ns):
-            free_ns = self._idle(max(free_ns, t_ns + delay_ns)) + len(chunk) * self._byte_ns
-            heapq.heappush(self._pending, (free_ns, next(self._order), chunk))
+            begins_ns = max(free_ns, t_ns + delay_ns)
+            if pending:
+                begins_ns = self._idle(begins_ns)
+            free_ns = begins_ns + len(chunk) * self._byte_ns
+            heapq.heappush(pending, (free_ns, next(self._order), chunk))
 
     def _idle(self, t_ns: int) -> int:
         """Return when the line is free for a transmission that would begin at `t_ns`."""
@@ -93,6 +101,60 @@ class MemoryWire:
         finally:
             timer.cancel()
             self._waiter = None
+
+
+class PluggedWire:
+    """A wire on a port whose plug may be pulled: what was opened before stays dead afterwards."""
+
+    def __init__(self, name: str, wire: Wire, plug: Callable[[], Plug]) -> None:
+        self._name = name
+        self._wire = wire
+        self._plug = plug
+        self._pulled = 0
+        self.interrupt = wire.interrupt
+        self.close = wire.close
+
+    async def open(self) -> None:
+        """Open the wire.
+
+        Raises:
+            PortLostError: the port is gone, or another program has it.
+        """
+        plug = self._plug()
+        if plug.lost or plug.busy:
+            raise PortLostError(self._name, "to open", "a free port", plug.lost or plug.busy)
+        self._pulled = plug.pulled
+        await self._wire.open()
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            PortLostError: the port is gone, or was since it was opened.
+        """
+        self._check(repr(data))
+        await self._wire.write(data)
+
+    def take(self) -> bytes:
+        """Return and forget what has arrived by now."""
+        return self._wire.take()
+
+    async def receive(self, deadline_ns: int) -> bytes:
+        """Return the next bytes, or none at the deadline or when interrupted.
+
+        Raises:
+            PortLostError: the port is gone, or was since it was opened.
+        """
+        received = await self._wire.receive(deadline_ns)
+        if not received:
+            self._check("for a reply")
+        return received
+
+    def _check(self, asked: str) -> None:
+        plug = self._plug()
+        if plug.lost or plug.pulled != self._pulled:
+            lost = plug.lost or "the adapter came back under another name; it was not opened again"
+            raise PortLostError(self._name, asked, "an open port", lost)
 
 
 def _always() -> bool:

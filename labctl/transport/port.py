@@ -2,8 +2,8 @@
 
 Before each question what came unasked is drained and handed to `unsolicited`. After a question that
 was given up (timeout, trip, cancellation) the line is in doubt: its reply is first awaited for a
-moment, and if two replies then come to the next question, the second is its answer. So a late reply
-answers nobody. Waiting questions go by priority, then in order.
+moment, and if several replies then come to the next question, the last is its answer. So a late
+reply answers nobody. Waiting questions go by priority, then in order.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from labctl.framing import Frame
 Trace = Callable[[int, str, bytes], None]
 
 _SETTLE_NS = NS // 10
+_MOST_OWED = 8
 
 
 class Wire(Protocol):
@@ -74,7 +75,7 @@ class Port:
         self._clock = clock
         self._gap_ns = gap_ns
         self._free_at_ns = 0
-        self._owed: Frame | None = None
+        self._owed: list[Frame] = []
         self._holder: Priority | None = None
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -115,9 +116,10 @@ class Port:
             await self._queue(priority)
         try:
             await self._send(device, question, gate)
-            in_doubt, self._owed = self._owed is not None, frame
-            reply = await self._reply(device, question, frame, timeout_s, in_doubt)
-            self._owed = None
+            owed = len(self._owed)
+            self._owed.append(frame)
+            reply = await self._reply(device, question, frame, timeout_s, owed)
+            self._owed.clear()
         finally:
             self._release()
         return reply
@@ -162,7 +164,8 @@ class Port:
         self._holder = priority
 
     def _release(self) -> None:
-        self._free_at_ns = self._clock.now_ns() + self._gap_ns
+        if self._gap_ns:
+            self._free_at_ns = self._clock.now_ns() + self._gap_ns
         while self._waiting:
             waiter = heapq.heappop(self._waiting)[2]
             if not waiter.done():
@@ -173,8 +176,7 @@ class Port:
     async def _send(self, device: str, data: bytes, gate: Callable[[], None] | None) -> None:
         if self._gap_ns:
             await self._clock.sleep_until(self._free_at_ns)
-        if self._owed is not None:
-            await self._settle(self._owed)
+        await self._settle()
         stray = self._wire.take()
         if stray:
             self._pass_on(stray)
@@ -186,12 +188,15 @@ class Port:
             self.trace(self._clock.now_ns(), ">", data)
         await self._wire.write(data)
 
-    async def _settle(self, owed: Frame) -> None:
-        late, length = await self._collect(owed, self._clock.now_ns() + _SETTLE_NS)
-        if length is not None:
-            self._owed = None
-        if late:
-            self._pass_on(late)
+    async def _settle(self) -> None:
+        del self._owed[:-_MOST_OWED]
+        while self._owed:
+            late, length = await self._collect(self._owed[0], self._clock.now_ns() + _SETTLE_NS)
+            if late:
+                self._pass_on(late)
+            if length is None:
+                return
+            del self._owed[0]
 
     def _trip_waits(self) -> bool:
         if self._holder is Priority.TRIP:
@@ -203,26 +208,41 @@ class Port:
             listener(stray)
 
     async def _reply(
-        self, device: str, question: bytes, frame: Frame, timeout_s: float, in_doubt: bool
+        self, device: str, question: bytes, frame: Frame, timeout_s: float, owed: int
     ) -> bytes:
-        got, length = await self._collect(frame, self._clock.now_ns() + round(timeout_s * NS))
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NS)
+        got = await self._wire.receive(deadline_ns)
+        length = frame(got) if got else None
+        if got and length is None:
+            got, length = await self._collect(frame, deadline_ns, got)
         if length is None:
             raise NoReplyError(device, repr(question), f"a reply within {timeout_s:g} s", repr(got))
-        if in_doubt:
-            settled_ns = self._clock.now_ns() + _SETTLE_NS
-            later, end = await self._collect(frame, settled_ns, got[length:])
-            if end is not None:
-                self._pass_on(got[:length])
-                got, length = later, end
-            elif self._waiting and self._trip_waits():
-                raise AbandonedError(device, repr(question), "its reply", "a trip before")
-            else:
-                got = got[:length] + later
+        if owed:
+            got, length = await self._last(device, question, frame, got, length, owed)
         if self.trace is not None:
             self.trace(self._clock.now_ns(), "<", got)
         if len(got) > length:
             self._pass_on(got[length:])
         return got[:length]
+
+    async def _last(
+        self, device: str, question: bytes, frame: Frame, got: bytes, length: int, owed: int
+    ) -> tuple[bytes, int]:
+        """Wait for what else comes after a first reply; the last whole frame is the answer.
+
+        Raises:
+            AbandonedError: a trip came meanwhile.
+        """
+        for _ in range(owed):
+            settled_ns = self._clock.now_ns() + _SETTLE_NS
+            later, end = await self._collect(frame, settled_ns, got[length:])
+            if end is None:
+                if self._waiting and self._trip_waits():
+                    raise AbandonedError(device, repr(question), "its reply", "a trip before")
+                return got[:length] + later, length
+            self._pass_on(got[:length])
+            got, length = later, end
+        return got, length
 
     async def _collect(
         self, frame: Frame, deadline_ns: int, got: bytes = b""

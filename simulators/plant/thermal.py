@@ -243,8 +243,14 @@ class LineHeater:
         self.t_ns += round(dt_s * 1e9)
         line = self.parameters
         final_c = line.ambient_c + self._heater_w / line.to_air_w_k
-        decay = math.exp(-dt_s * line.to_air_w_k / line.heat_capacity_j_k)
+        decay = _cooling(line, dt_s)
         self.temperature_c = final_c + (self.temperature_c - final_c) * decay
+
+
+@lru_cache(maxsize=64)
+def _cooling(line: LineHeaterParameters, dt_s: float) -> float:
+    """Share of a line's distance from its end that is left after `dt_s`."""
+    return math.exp(-dt_s * line.to_air_w_k / line.heat_capacity_j_k)
 
 
 @lru_cache(maxsize=256)

@@ -255,6 +255,15 @@ def test_a_laser_that_does_not_obey_is_noticed(line, answer, says):
         assert "SOUR:AM:STAT ON" not in scripted.asked
 
 
+def test_more_power_than_the_laser_can_give_is_no_reading():
+    async def main(driver):
+        await driver.connect()
+        with pytest.raises(GarbledError, match=r"at most 68\.75 mW.*9019\.87 mW"):
+            await driver.poll()
+
+    drive(main, {"SOUR:POW:LEV?": b"9.01987\r\nOK\r\n"})
+
+
 def test_polling_reads_milliwatts_and_whether_it_emits():
     async def main(driver):
         return await driver.poll()

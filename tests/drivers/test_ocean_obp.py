@@ -76,6 +76,44 @@ def test_the_hdx_says_who_it_is_and_where_its_pixels_are(on_twin):
     assert polled == ()
 
 
+@pytest.mark.parametrize("width", [0, 2, 15])
+def test_the_boxcar_of_the_rig_file_is_set_and_stands_with_the_spectrum(on_twin, width):
+    async def main(driver, sim, clock):
+        sim.feed(obp.encode(obp.Message(0x00121010, b"\7", obp.Flag.REQUEST_ACK)), 0)
+        await driver.connect()
+        ((_, reply),) = sim.feed(obp.encode(obp.Message(0x00121000)), clock.now_ns())
+        return obp.decode(reply).data, await driver.acquire(0)
+
+    held, spectrum = on_twin(HDX, main, baud=0, boxcar=width)
+    assert held == bytes((width,)), "what a client before us left is gone"
+    assert spectrum.boxcar == width
+
+
+def test_a_boxcar_that_reads_back_differently_is_refused(on_twin):
+    async def main(driver, sim, clock):
+        sim._boxcar, sim._handlers = 1, sim._handlers | {0x00121010: sim._handlers[0x00110110]}
+        await driver.connect()
+
+    with pytest.raises(RefusedByDeviceError, match=r"boxcar 2.* 2.* 1"):
+        on_twin(HDX, main, baud=0, boxcar=2)
+
+
+def test_a_boxcar_is_refused_by_an_instrument_that_has_none(on_twin):
+    async def main(driver, sim, clock):
+        await driver.connect()
+
+    with pytest.raises(RefusedByDeviceError, match="boxcar: 0"):
+        on_twin(QE_PRO, main, baud=115200, boxcar=2)
+
+
+def test_a_boxcar_beyond_the_instruments_is_refused_before_anything_is_set(on_twin):
+    async def main(driver, sim, clock):
+        await driver.connect()
+
+    with pytest.raises(OutOfRangeError, match=r"0 \.\. 15"):
+        on_twin(HDX, main, baud=0, boxcar=16)
+
+
 def test_the_counts_are_the_instruments_own_in_pixel_order(on_twin):
     async def main(driver, sim, clock):
         await driver.connect()

@@ -9,6 +9,8 @@ import signal
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labctl.clock import NS, Priority, VirtualClock
 from labctl.errors import DeadlockError
@@ -49,6 +51,73 @@ def test_order_and_times_do_not_depend_on_inline_advance(inline):
     assert sorted(log) == sorted(
         [(n * p * NS, name) for name, p in (("a", 3), ("b", 5), ("c", 7)) for n in range(1, 50)]
     )
+
+
+class _AsyncioSelector:
+    def __init__(self, loop):
+        self.loop = loop
+
+    def select(self, timeout):
+        self.loop.turn(idle=timeout is None or timeout > 0)
+        return []
+
+    def close(self):
+        pass
+
+
+class AsyncioTurns(VirtualLoop):
+    """The virtual loop with the turn that asyncio itself takes."""
+
+    _run_once = asyncio.BaseEventLoop._run_once
+
+    def __init__(self):
+        super().__init__()
+        self._selector = _AsyncioSelector(self)
+
+    def _process_events(self, event_list):
+        pass
+
+
+def history(loop, plan):
+    """Run callbacks that schedule others, some cancelled; return who ran when."""
+    happened, handles = [], []
+
+    def run(number, depth):
+        happened.append((loop.now_ns, number))
+        if depth:
+            schedule(depth - 1)
+
+    def schedule(depth):
+        for number, (delay_ns, priority, cancels) in enumerate(plan):
+            if priority is None:
+                handles.append(loop.call_soon(run, number, depth))
+            else:
+                at_ns = loop.now_ns + delay_ns
+                handles.append(loop.call_at_ns(at_ns, run, number, depth, priority=priority))
+            if cancels:
+                handles[len(handles) // 2].cancel()
+
+    loop.call_soon(schedule, 2)
+    loop.call_at_ns(10 * NS, loop.stop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+    return happened
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1000, NS, 2 * NS]),
+            st.sampled_from([None, *Priority]),
+            st.booleans(),
+        ),
+        max_size=6,
+    )
+)
+def test_turns_go_as_asyncios_own_do(plan):
+    assert history(VirtualLoop(), plan) == history(AsyncioTurns(), plan)
 
 
 def test_one_instant_goes_trip_operator_command_poll():

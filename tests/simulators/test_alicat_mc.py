@@ -6,7 +6,7 @@ from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
 from simulators.alicat_mc import SimAlicatMc
 from tests.foreign import CLIENTS
-from tests.strangers import drive
+from tests.strangers import drive_each
 
 S = 1_000_000_000
 TOUCHES = {"flow": "n2_flow", "supply": "n2_pressure", "pressure": "flask.P"}
@@ -201,7 +201,7 @@ async def main():
     async with FlowController(sys.argv[1], "A", timeout=2.0) as mfc:
         print((await mfc.get_firmware()).split()[1])
         await mfc.set_flow_rate(25.5)
-        await asyncio.sleep(6)
+        await asyncio.sleep(1.5)
         state = await mfc.get()
         print(state["mass_flow"], state["setpoint"], state["pressure"], state["control_point"])
         await mfc.set_gas("Ar")
@@ -220,24 +220,30 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("way", ["pty", "tcp"])
-async def test_the_alicat_client_drives_it(bench, way):
-    firmware, state, gas, locked, loop = await drive(bench.sim, CLIENTS, ALICAT, way)
-    assert firmware == "5v08.0-R22"
-    flow, setpoint, pressure, point = state.split(" ", 3)
-    assert float(flow) == pytest.approx(25.5, abs=0.02)
-    assert (setpoint, pressure, point) == ("25.5", "14.7", "mass flow")
-    assert (gas, locked, loop) == ("Ar", "True", "PD/PDF")
+async def test_the_alicat_client_drives_it(still_plant):
+    for _, lines in await drive_each(
+        lambda: Bench(still_plant).sim, CLIENTS, ALICAT, ("pty", "tcp"), hurry=4
+    ):
+        firmware, state, gas, locked, loop = lines
+        assert firmware == "5v08.0-R22"
+        flow, setpoint, pressure, point = state.split(" ", 3)
+        assert float(flow) == pytest.approx(25.5, abs=0.02)
+        assert (setpoint, pressure, point) == ("25.5", "14.7", "mass flow")
+        assert (gas, locked, loop) == ("Ar", "True", "PD/PDF")
 
 
 LABMCP = """
 import sys
+from labmcp.transports.serial import SerialTransport
 from labmcp.transports.tcp import TCPTransport
 from labmcp_alicat.driver import AlicatDevice
 
-host, port = sys.argv[1].split(":")
 ends = dict(read_termination="\\r", write_termination="\\r")
-device = AlicatDevice(TCPTransport(host, int(port), **ends))
+if sys.argv[1].startswith("/"):
+    device = AlicatDevice(SerialTransport(sys.argv[1], baudrate=19200, **ends))
+else:
+    host, port = sys.argv[1].split(":")
+    device = AlicatDevice(TCPTransport(host, int(port), **ends))
 device.initialise()
 print(device.layout.source, device.identify()["model"], device.is_controller)
 print(device.set_setpoint(7.5).requested)
@@ -249,12 +255,14 @@ device.cancel_hold()
 """
 
 
-async def test_a_second_client_drives_the_modern_dialect(modern):
-    lines = await drive(modern.sim, ("labmcp-alicat==0.1.2",), LABMCP, "tcp")
-    assert lines == [
-        "??D* MC-100SCCM-D True",
-        "7.5",
-        "7.5 (100.0, 'SCCM') S",
-        "1",
-        "['HLD']",
-    ]
+async def test_a_second_client_drives_the_modern_dialect(still_plant):
+    for _, lines in await drive_each(
+        lambda: Bench(still_plant, "10v").sim, ("labmcp-alicat==0.1.2",), LABMCP, ("pty", "tcp")
+    ):
+        assert lines == [
+            "??D* MC-100SCCM-D True",
+            "7.5",
+            "7.5 (100.0, 'SCCM') S",
+            "1",
+            "['HLD']",
+        ]

@@ -6,13 +6,15 @@ import asyncio
 import itertools
 
 import pytest
+import pyvisa
+import pyvisa_py  # noqa: F401 - its USB library opens a socket when it is first imported
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
 from simulators.coherent_obis import SimObis
-from simulators.serve import serve_pty
+from simulators.serve import serve_pty, serve_tcp
 from tests.foreign import HEAVY_CLIENTS, python_with, run_foreign
 
 NS = 1_000_000_000
@@ -234,3 +236,36 @@ async def test_python_microscope_switches_it_on_and_off_over_a_pty(plant):
     assert hours == "Head operating hours: 1204.60"
     assert said.splitlines()[1] == "False"
     assert plant.things.get("beam", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("way", ["pty", "tcp"])
+async def test_pyvisa_asks_it_over_either_wire(laser, way):
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    serve = serve_pty if way == "pty" else serve_tcp
+    served = await serve(laser, lambda: round((loop.time() - started) * NS))
+    if way == "pty":
+        name = f"ASRL{served.path}::INSTR"
+    else:
+        name = f"TCPIP::{served.host}::{served.port}::SOCKET"
+
+    def work():
+        manager = pyvisa.ResourceManager("@py")
+        try:
+            client = manager.open_resource(
+                name, read_termination="\r\n", write_termination="\r\n", timeout=2000
+            )
+            said = []
+            for line in ("*IDN?", "SYST:INF:WAV?", "SOUR:POW:LIM:HIGH?"):
+                said += [client.query(line), client.read()]
+            return [*said, client.query("SOUR:AM:STAT OFF"), client.query("nonsense")]
+        finally:
+            manager.close()
+
+    try:
+        said = await loop.run_in_executor(None, work)
+    finally:
+        await served.close()
+    assert said[0].startswith("Coherent, Inc-OBIS 405nm")
+    assert said[1:7] == ["OK", "405", "OK", "0.05500", "OK", "OK"]
+    assert said[7].startswith("ERR")

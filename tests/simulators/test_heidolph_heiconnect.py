@@ -6,7 +6,7 @@ from labctl.capabilities import DeviceSettings
 from labctl.twin import TwinDevice
 from simulators.heidolph_heiconnect import SimHeiConnect
 from tests.foreign import CLIENTS, HEAVY_CLIENTS
-from tests.strangers import drive
+from tests.strangers import drive, drive_each
 
 S = 1_000_000_000
 TOUCHES = {"speed": "stirrer", "probe2": "flask.T2"}
@@ -151,7 +151,7 @@ async def main():
     print(stirrer.device_info.version)
     await stirrer.set_speed(ureg.Quantity("600 rpm"))
     await stirrer.start_stirring()
-    await asyncio.sleep(8)
+    await asyncio.sleep(2)
     print(await stirrer.get_speed(), await stirrer.get_speed_setpoint(), await stirrer.status())
     print(await stirrer.get_temperature(), await stirrer.get_temperature_control_mode())
     await stirrer.set_heating_mode("precise")
@@ -168,7 +168,7 @@ asyncio.run(main())
 
 
 async def test_flowchem_drives_it(sim):
-    assert await drive(sim, HEAVY_CLIENTS, FLOWCHEM, "pty") == [
+    assert await drive(sim, HEAVY_CLIENTS, FLOWCHEM, "pty", hurry=4) == [
         "MR Hei-Connect V1.23",
         "600.0 600.0 remote-start",
         "24.7 external-sensor",
@@ -185,16 +185,17 @@ from matterlab_hotplates.heidolph_hotplate import HeidolphHotplate
 line = dict(bytesize=8, parity="none") if sys.argv[1].startswith("/") else {}
 stirrer = HeidolphHotplate(sys.argv[1], **line)
 stirrer.rpm = 600
-time.sleep(2)
+time.sleep(0.5)
 print(stirrer.rpm, stirrer.temp)
 stirrer.rpm = 0
 """
 
 
-@pytest.mark.parametrize("way", ["pty", "socket"])
-async def test_matterlab_drives_it_and_opens_the_line_anew_each_time(sim, plant, way):
-    (said,) = await drive(sim, CLIENTS, MATTERLAB, way)
-    speed_rpm, probe_c = said.split()
-    assert 550 < int(speed_rpm) <= 600
-    assert probe_c == "24.7"
-    assert not sim._stirring
+async def test_matterlab_drives_it_and_opens_the_line_anew_each_time(plant):
+    for sim, (said,) in await drive_each(
+        lambda: made(plant), CLIENTS, MATTERLAB, ("pty", "socket"), hurry=4
+    ):
+        speed_rpm, probe_c = said.split()
+        assert 550 < int(speed_rpm) <= 600
+        assert probe_c == "24.7"
+        assert not sim._stirring

@@ -13,7 +13,7 @@ from labctl.clock import wall_s
 from labctl.twin import TwinDevice
 from simulators.ika_rct import SimIkaRct
 from tests.foreign import CLIENTS
-from tests.strangers import drive
+from tests.strangers import drive_each
 
 S = 1_000_000_000
 TOUCHES = {"speed": "stirrer", "probe2": "flask.T2"}
@@ -216,17 +216,17 @@ from matterlab_hotplates.ika_hotplate import IKAHotplate
 line = dict(bytesize=8, parity="none") if sys.argv[1].startswith("/") else {}
 stirrer = IKAHotplate(sys.argv[1], **line)
 stirrer.rpm = 600
-time.sleep(2)
+time.sleep(0.5)
 print(stirrer.rpm, stirrer.temp)
 stirrer.rpm = 0
 """
 
 
-@pytest.mark.parametrize("way", ["pty", "socket"])
-async def test_matterlab_drives_it_and_opens_the_line_anew_each_time(plant, way):
-    sim = stirrer(plant)
-    (said,) = await drive(sim, CLIENTS, MATTERLAB, way)
-    speed_rpm, probe_c = said.split()
-    assert 550 < int(speed_rpm) <= 600
-    assert probe_c == "24.7"
-    assert not sim._stirring
+async def test_matterlab_drives_it_and_opens_the_line_anew_each_time(plant):
+    for sim, (said,) in await drive_each(
+        lambda: stirrer(plant), CLIENTS, MATTERLAB, ("pty", "socket"), hurry=4
+    ):
+        speed_rpm, probe_c = said.split()
+        assert 550 < int(speed_rpm) <= 600
+        assert probe_c == "24.7"
+        assert not sim._stirring

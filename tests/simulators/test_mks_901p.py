@@ -10,7 +10,7 @@ from labctl.twin import TwinDevice
 from simulators.mks_901p import SimMks901p, SimMks974b
 from tests.conftest import StillPlant
 from tests.foreign import CLIENTS
-from tests.strangers import drive
+from tests.strangers import drive_each
 
 
 class Exact(StillPlant):
@@ -115,12 +115,12 @@ def test_no_bytes_whatever_break_it(chunks):
 
 
 PYMEASURE = """
-import sys
+import sys, serial
 from pymeasure.adapters import SerialAdapter
 from pymeasure.instruments.mksinst import MKS974B
 from pymeasure.instruments.mksinst.mks974b import Unit
-line = SerialAdapter(sys.argv[1], baudrate=9600, timeout=1, read_termination=";",
-                     write_termination=";FF")
+port = serial.serial_for_url(sys.argv[1], 9600, timeout=1)
+line = SerialAdapter(port, read_termination=";", write_termination=";FF")
 gauge = MKS974B(line)
 print(gauge.manufacturer, gauge.model, gauge.serial_number, gauge.status, gauge.operation_hours)
 print(gauge.unit, gauge.pressure, gauge.pirani_pressure, gauge.coldcathode_pressure)
@@ -140,11 +140,14 @@ line.close()
 
 
 async def test_pymeasure_cannot_tell():
-    assert await drive(sim_of(1e-5, SimMks974b), CLIENTS, PYMEASURE, "pty") == [
-        "MKS 974B 08350123456 Cold Cathode On 0",
-        "TORR 7.501e-06 7.5e-06 7.5e-06",
-        "PASCAL 0.001",
-        "5.0 BELOW SET",
-        "LINE False",
-        "True",
-    ]
+    for _, lines in await drive_each(
+        lambda: sim_of(1e-5, SimMks974b), CLIENTS, PYMEASURE, ("pty", "socket")
+    ):
+        assert lines == [
+            "MKS 974B 08350123456 Cold Cathode On 0",
+            "TORR 7.501e-06 7.5e-06 7.5e-06",
+            "PASCAL 0.001",
+            "5.0 BELOW SET",
+            "LINE False",
+            "True",
+        ]

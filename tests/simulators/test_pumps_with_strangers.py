@@ -89,8 +89,11 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("address", [0, 7])
-async def test_flowchem_drives_the_harvard(address):
+async def test_flowchem_drives_the_harvard_whatever_its_address():
+    await asyncio.gather(flowchem_drives_the_harvard(0), flowchem_drives_the_harvard(7))
+
+
+async def flowchem_drives_the_harvard(address):
     plant = Plunger()
     sim = made("harvard_elite11", plant, address=address)
     asked = FLOWCHEM.replace("ADDRESS", "-1" if address == 0 else str(address))
@@ -201,8 +204,11 @@ print(json.dumps(said))
 """
 
 
-@pytest.mark.parametrize("wire", ["pty", "tcp"])
-async def test_labmcp_drives_the_cavro_in_dt(wire):
+async def test_labmcp_drives_the_cavro_in_dt_over_either_wire():
+    await asyncio.gather(labmcp_drives_the_cavro("pty"), labmcp_drives_the_cavro("tcp"))
+
+
+async def labmcp_drives_the_cavro(wire):
     plant = Plunger()
     sim = made("cavro_xcalibur", plant, bore_mm=14.57, ports=HEAD)
     said = await visited(sim, PUMP_CLIENTS, CAVRO, wire)

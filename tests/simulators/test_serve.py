@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ from labctl.clock import WallClock
 from labctl.framing.modbus import seal
 from labctl.twin import TwinDevice
 from simulators.eurotherm_3216 import SimEurotherm3216
+from simulators.ika_rct import SimIkaRct
 from simulators.lines import SharedLine
 from simulators.modbus_relay_8ch import SimRelay8ch
 from simulators.serve import Ticked, serve_pty, serve_tcp
@@ -97,11 +99,13 @@ def exchange(port, question, size):
     return port.read(size)
 
 
-async def test_minimalmodbus_drives_the_heater_on_a_pty(heater, plant):
-    served = await serve_pty(heater, WallClock().now_ns)
+@pytest.mark.parametrize("way", ["pty", "socket"])
+async def test_minimalmodbus_drives_the_heater(heater, plant, way):
+    served = await (serve_pty if way == "pty" else serve_tcp)(heater, WallClock().now_ns)
 
     def work():
-        client = minimalmodbus.Instrument(served.path, 1)
+        where = served.path if way == "pty" else serial.serial_for_url(served.url)
+        client = minimalmodbus.Instrument(where, 1)
         client.serial.timeout = 0.3
         try:
             client.write_register(2, 120.0, number_of_decimals=1, functioncode=6, signed=True)
@@ -185,13 +189,19 @@ async def test_minimalmodbus_switches_the_relays_on_a_pty(board, plant):
     assert plant.things["valve.n2"] == 0.0
 
 
-async def test_pymodbus_switches_the_relays_on_a_pty(board, plant):
-    served = await serve_pty(board, WallClock().now_ns)
+@pytest.mark.parametrize("way", ["pty", "socket"])
+async def test_pymodbus_drives_heater_and_relays_as_a_serial_port(heater, board, plant, way):
+    serve = serve_pty if way == "pty" else serve_tcp
+    served = await serve(SharedLine([heater, board]), WallClock().now_ns)
+    where = served.path if way == "pty" else served.url
 
     def work():
         with ModbusSerialClient(
-            served.path, framer=FramerType.RTU, baudrate=9600, timeout=0.5, retries=0
+            where, framer=FramerType.RTU, baudrate=9600, timeout=0.5, retries=0
         ) as client:
+            assert client.write_register(2, 1200, device_id=1).registers == [1200]
+            assert client.read_holding_registers(1, count=5, device_id=1).registers[1] == 1200
+            assert client.read_holding_registers(9000, device_id=1).exception_code == 2
             assert client.write_coil(2, True, device_id=10).bits[0]
             assert client.read_coils(0, count=8, device_id=10).bits[2]
             assert client.read_discrete_inputs(0, count=8, device_id=10).bits[1]
@@ -285,6 +295,74 @@ async def test_ten_clients_at_once_each_get_their_own_replies():
         await served.close()
     for number, heard in enumerate(said):
         assert heard == [b"client %d question %d;0" % (number, k) for k in range(20)]
+
+
+async def test_half_a_question_of_one_client_is_not_mixed_with_anothers(heater):
+    served = await serve_tcp(heater, WallClock().now_ns)
+    halves, whole = await asyncio.open_connection(served.host, served.port), []
+    other = await asyncio.open_connection(served.host, served.port)
+    try:
+        for _ in range(5):
+            halves[1].write(READ_TARGET[:5])
+            await halves[1].drain()
+            await until(lambda: served._speaker is not None)
+            other[1].write(READ_TARGET)
+            await other[1].drain()
+            await until(lambda: served._waiting)
+            halves[1].write(READ_TARGET[5:])
+            async with asyncio.timeout(2):
+                whole += [await reader.readexactly(7) for reader, _ in (halves, other)]
+    finally:
+        for _, writer in (halves, other):
+            writer.close()
+        await served.close()
+    assert whole == [seal(bytes.fromhex("01 03 02 0000"))] * 10
+
+
+async def test_who_leaves_in_the_middle_of_a_question_keeps_nobody_waiting(heater):
+    served = await serve_tcp(heater, WallClock().now_ns)
+    for _ in range(3):
+        _, leaver = await asyncio.open_connection(served.host, served.port)
+        leaver.write(READ_TARGET[:5])
+        await until(lambda: served._speaker is not None)
+        leaver.close()
+        reader, writer = await asyncio.open_connection(served.host, served.port)
+        async with asyncio.timeout(2):
+            reply = b""
+            while not reply:  # the half question spoils the first, as on any line
+                writer.write(READ_TARGET)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.3):
+                        reply = await reader.readexactly(7)
+        writer.close()
+        assert reply == seal(bytes.fromhex("01 03 02 0000"))
+    await served.close()
+
+
+async def test_ten_clients_that_set_and_ask_are_all_heard_and_answered(plant):
+    settings = DeviceSettings("stirrer", speed_high_rpm=1200.0)
+    device = TwinDevice("stirrer", "ika_rct", "line", settings, {"speed": "stirrer"})
+    served = await serve_tcp(SimIkaRct(device, plant), WallClock().now_ns)
+
+    async def ask(number):
+        reader, writer = await asyncio.open_connection(served.host, served.port)
+        heard = []
+        for question in (b"IN_NAME \r\n", b"OUT_SP_4 600 \r\n", b"IN_SP_4 \r\n", b"IN_PV_4 \r\n"):
+            writer.write(question)
+            if question.startswith(b"IN_"):  # what sets has no reply
+                heard.append(await reader.readuntil(b"\n"))
+        writer.close()
+        return heard
+
+    try:
+        async with asyncio.timeout(20):
+            said = await asyncio.gather(*(ask(number) for number in range(10)))
+    finally:
+        await served.close()
+    for name, setpoint, speed in said:
+        assert name == b"RCT digital \r\n"
+        assert setpoint == b"600.0 4 \r\n"
+        assert speed.endswith(b" 4 \r\n")
 
 
 async def test_delays_are_kept_and_so_is_the_order():

@@ -13,7 +13,7 @@ from labctl.twin import TwinDevice
 from simulators.watlow_ezzone_pm import SimEzZonePm
 from tests.conftest import StillPlant
 from tests.foreign import CLIENTS
-from tests.strangers import drive
+from tests.strangers import drive, drive_each
 
 READ_PV = bytes.fromhex("55ff0510000006e8010301040101e399")
 SET_212 = bytes.fromhex("55ff051000000aec010407010108435400 0092fe".replace(" ", ""))
@@ -178,9 +178,12 @@ def test_no_bytes_whatever_break_it(chunks):
 
 
 PYWATLOW = """
-import sys
+import sys, serial
 from pywatlow.watlow import Watlow
-unit = Watlow(port=sys.argv[1], address=1)
+if sys.argv[1].startswith("socket:"):
+    unit = Watlow(serial=serial.serial_for_url(sys.argv[1], timeout=0.5), address=1)
+else:
+    unit = Watlow(port=sys.argv[1], address=1)
 print(round(unit.read()["data"]), unit.write(212.0)["data"], unit.readSetpoint()["data"])
 print(unit.readParam(8001, int)["data"], unit.writeParam(8001, 62, int)["data"])
 print(type(unit.writeParam(4001, 1.0, float)["error"]).__name__)
@@ -190,11 +193,10 @@ unit.close()
 
 
 async def test_pywatlow_cannot_tell():
-    sim, _ = sim_of()
-    lines = await drive(sim, CLIENTS, PYWATLOW, "pty")
-    assert lines[:3] == ["77 212.0 212.0", "10 62", "Exception"]
-    assert "No response from address 2" in lines[3]
-    assert sim.values[8001] == 62
+    for sim, lines in await drive_each(lambda: sim_of()[0], CLIENTS, PYWATLOW, ("pty", "socket")):
+        assert lines[:3] == ["77 212.0 212.0", "10 62", "Exception"]
+        assert "No response from address 2" in lines[3]
+        assert sim.values[8001] == 62
 
 
 WATLOW = """

@@ -9,7 +9,15 @@ import pytest
 
 from labctl.capabilities import DeviceSettings, Listing
 from labctl.errors import UnknownNameError, UsageError
-from labctl.twin import Exposure, TwinDevice, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
+from labctl.twin import (
+    Exposure,
+    TwinDevice,
+    TwinFault,
+    TwinReagent,
+    TwinSpec,
+    TwinSyringe,
+    TwinVessel,
+)
 from simulators import CATALOG
 from simulators.world import build_world
 
@@ -106,8 +114,8 @@ def test_unknown_kind_fault_and_reagent_are_refused():
     device = TwinDevice("x", "eurotherm_3217", "bus", DeviceSettings("x"))
     with pytest.raises(UnknownNameError, match="eurotherm_3216"):
         build_world(replace(EMPTY, devices=(device,)))
-    with pytest.raises(UsageError, match="leak@flask"):
-        build_world(replace(EMPTY, faults=("leak@flask",)))
+    with pytest.raises(UnknownNameError, match="leak_step"):
+        build_world(replace(EMPTY, faults=(TwinFault("leak", "flask"),)))
     with pytest.raises(UnknownNameError, match="ZM"):
         build_world(replace(EMPTY, syringes=(TwinSyringe("pump_1", "ZM", 1.0, 0.1, 0.005, 1.0),)))
     dots = TwinReagent("NC", "InP-OA in toluene", 50e-6)

@@ -7,16 +7,22 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from labctl.bench import Bench, Estimate, Question, Resume, Scene
+from labctl.bench import Answer, Bench, Estimate, Question, Resume, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import UnitError
+from labctl.errors import AbortedError, StepFailedError, UnitError
 from labctl.fields import Duration
 from labctl.recipe.steps.base import Step
-from labctl.units import UNITS, parse_range, spelling
+from labctl.units import UNITS, parse, parse_range, show, spelling
+
+MOST_TIMES = 20
 
 
 class Ask(Step):
-    """Ask for a measured value (`unit`, `range`) or a choice; the answer goes to the record."""
+    """Ask for a measured value (`unit`, `range`) or a choice; the answer goes to the record.
+
+    The choices `extend DURATION`, `retry`, `accept`, `park` and `abort` are acted upon: wait and
+    ask again, ask again, go on with a deviation, end the run. A choice of your own is recorded.
+    """
 
     verb: ClassVar[str] = "ask"
     uses: ClassVar[tuple[str, ...]] = ("operator",)
@@ -40,11 +46,22 @@ class Ask(Step):
         if self.range and not self.unit:
             text = "a range needs a `unit`"
             raise PydanticCustomError("units.bare_number", "{text}", {"text": text})
+        self._check_default()
         try:
+            for choice in self.choices:
+                _extension_s(choice)
             self.limits()
         except UnitError as error:
             raise PydanticCustomError(error.rule, "{text}", {"text": str(error)}) from None
         return self
+
+    def _check_default(self) -> None:
+        if self.choices and self.default and self.default not in self.choices:
+            text = f"the default {self.default!r} is not among the choices"
+            raise PydanticCustomError("questions.default", "{text}", {"text": text})
+        if self.default.split(" ")[0] in {"accept", "extend", "retry"}:
+            text = f"the default {self.default!r} proceeds; a default must be the safe choice"
+            raise PydanticCustomError("questions.default_proceeds", "{text}", {"text": text})
 
     def dimension(self) -> str:
         """Return the dimension of the value asked for, or nothing for a choice."""
@@ -66,9 +83,40 @@ class Ask(Step):
         return Estimate(120.0, hands=f"answer: {self.for_}")
 
     async def run(self, bench: Bench) -> None:
-        """Ask, judge the range, keep the answer."""
+        """Ask, act on the choice, judge the range, keep the answer.
+
+        Raises:
+            AbortedError: the answer was to park or to abort.
+            StepFailedError: it was put off too often.
+        """
+        for _ in range(MOST_TIMES):
+            answer = await self._put(bench)
+            if not await self._again(bench, answer.choice):
+                self._judge(bench, answer)
+                return
+        raise StepFailedError(f"{self.for_}: put off {MOST_TIMES} times")
+
+    async def _again(self, bench: Bench, choice: str) -> bool:
+        """Act on a choice that means something; say whether to ask again.
+
+        Raises:
+            AbortedError: the choice is to park or to abort.
+        """
+        if choice not in self.choices:
+            return False
+        if choice in {"park", "abort"}:
+            raise AbortedError(f"{choice}: {self.for_}")
+        if choice == "accept":
+            bench.deviation(f"accepted by a person: {self.for_}")
+        extension_s = _extension_s(choice)
+        if extension_s:
+            bench.deviation(f"extended by {show(extension_s, 'time')}: {self.for_}")
+            await bench.wait(f"{self.for_}, asked again", lambda: False, extension_s)
+        return choice == "retry" or extension_s > 0
+
+    async def _put(self, bench: Bench) -> Answer:
         subject = "peak_25c" if self.anchors else ""
-        answer = await bench.ask(
+        return await bench.ask(
             Question(
                 self.for_,
                 self.choices,
@@ -79,6 +127,8 @@ class Ask(Step):
                 subject,
             )
         )
+
+    def _judge(self, bench: Bench, answer: Answer) -> None:
         limits = self.limits()
         if answer.value is None or limits is None:
             return
@@ -90,3 +140,9 @@ class Ask(Step):
     def summary(self) -> str:
         """Say what is asked."""
         return f"ask for {self.for_}"
+
+
+def _extension_s(choice: str) -> float:
+    """Return for how long `extend DURATION` puts a question off; 0 for any other choice."""
+    word, _, duration = choice.partition(" ")
+    return parse(duration, "time").value if word == "extend" else 0.0

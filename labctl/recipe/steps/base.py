@@ -76,6 +76,10 @@ class Step(Strict, ABC):
         """Return the steps inside this one."""
         return ()
 
+    def arms(self) -> tuple[tuple[Step, ...], ...]:
+        """Return the steps inside this one, apart where one of several ways is taken."""
+        return (self.children(),)
+
     def rounds(self) -> int:
         """Return how often the steps inside this one are done at most."""
         return 1

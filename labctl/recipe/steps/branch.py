@@ -26,6 +26,10 @@ class If(Step):
         """Both branches."""
         return (*self.then, *self.otherwise)
 
+    def arms(self) -> tuple[tuple[Step, ...], ...]:
+        """One branch or the other."""
+        return self.then, self.otherwise
+
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """The branch that fills the flask more."""
         taken = flask

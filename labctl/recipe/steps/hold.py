@@ -46,7 +46,8 @@ class Hold(Step):
         Raises:
             StepFailedError: the clock does not start, or the flask stays too cold.
         """
-        start_s = await self._clock(bench)
+        before_s = bench.resumed_s()
+        start_s = await self._clock(bench) if before_s is None else before_s
         bench.clock_started(start_s)
         end_s = start_s + self.for_
         cold = _Cold(bench, self.keep_above, self.grace)

@@ -97,12 +97,17 @@ def changed(files, *changes):
     return files
 
 
-def found(files):
-    """What the checker says of three texts."""
+def planned(files):
+    """The plan of three texts."""
     sheet = compose(files["sheet"], "sheet.yaml")
     batch = LoadedBatch(validate(Batch, sheet, ()), sheet)
     recipe = recipe_of(compose(files["recipe"], "recipe.yaml"), {})
-    return check(plan(recipe, rig_of(compose(files["rig"], "rig.yaml")), batch))
+    return plan(recipe, rig_of(compose(files["rig"], "rig.yaml")), batch)
+
+
+def found(files):
+    """What the checker says of three texts."""
+    return check(planned(files))
 
 
 def place_of(files, at):

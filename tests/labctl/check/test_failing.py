@@ -1,4 +1,4 @@
-"""What a step may do by itself when it fails: one change that only its rule refuses, a near miss."""
+"""What a step may do by itself when it fails: a change only its rule refuses, and a near miss."""
 
 import pytest
 
@@ -23,7 +23,7 @@ CASES = [
          "repeat: {until: flask.T > 10 C, at_most: 2, on_fail: freeze, steps: [{backfill: "
          "{cycles: 1}}]}", "a failed backfill is not skipped"),
     Case("failing.repeated", "stock", "recipe", CHARGE, CHARGE[:-1] + ", on_fail: retry}",
-         "charge: {reagent: ODE", CHARGE[:-1] + ", on_fail: ask}", "a failed charge is begun again"),
+         "charge: {reagent: ODE", CHARGE[:-1] + ", on_fail: ask}", "a failed charge is begun"),
     Case("failing.repeated", "stock", "recipe", QUENCH, QUENCH[:-1] + ", on_fail: retry}",
          "quench:", QUENCH[:-1] + ", on_fail: safe}", "a failed quench is begun again"),
     Case("failing.unparked", "stock", "recipe", RAMP, RAMP[:-1] + ", on_fail: park}",

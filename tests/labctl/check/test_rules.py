@@ -12,6 +12,7 @@ from labctl.recipe.load import recipe_of
 from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import load_rig, rig_of
 from labctl.source import compose, validate
+from tests.labctl.check.test_failing import CASES as FAILING
 from tests.labctl.check.test_hf_and_heat import CASES as HF_AND_HEAT
 from tests.labctl.check.test_lines_and_order import CASES as LINES_AND_ORDER
 from tests.labctl.check.test_vacuum_and_gas import CASES as VACUUM_AND_GAS
@@ -71,7 +72,7 @@ CASES = [
     Case("people.hf_alone", "sheet", "second: MT ", "# ", "operator: YK", "second: AB ",
          "needs a `second` person"),
     Case("people.hf_alone", "recipe", "{for: HF, who: two people", "{for: HF, who: operator",
-         "hf_treat:", "{for: HF, who: two people", "two people"),
+         "prime: {reagents: [HF]", "{for: HF, who: two people", "two people"),
 ]  # fmt: skip
 
 
@@ -95,7 +96,8 @@ def test_the_shipped_recipe_breaks_no_rule():
 
 def test_every_rule_has_its_violation():
     own = {"people.by_hand", "order.pl_not_the_end"}
-    elsewhere = {case.rule for case in (*VACUUM_AND_GAS, *HF_AND_HEAT, *LINES_AND_ORDER)}
+    families = (*FAILING, *VACUUM_AND_GAS, *HF_AND_HEAT, *LINES_AND_ORDER)
+    elsewhere = {case.rule for case in families}
     assert {case.rule for case in CASES} | own | elsewhere == set(RULES)
 
 

@@ -129,6 +129,16 @@ def test_saturated_sulfide_is_the_whole_volume():
     assert concentration_of(SULFIDE, 1.9) == 1.9
 
 
+def test_a_saturated_stock_stated_weaker_than_neat_is_filled_up_with_top():
+    # 1.9 mmol of 402.70 g/mol at 0.8739 g/mL is 0.8755 mL; 0.1245 mL of TOP (0.831 g/mL,
+    # 370.65 g/mol) is 0.279 mmol.
+    held = contents_of(SULFIDE, 1.0, 1.9)
+    assert held == {
+        "TOP sulfide": pytest.approx(1.9),
+        "trioctylphosphine": pytest.approx(0.279, abs=0.001),
+    }
+
+
 def test_neat_liquid_is_measured_by_density():
     held = contents_of(parse_composition("squalane"), 10.0)
     assert held == {"squalane": pytest.approx(8.10 / 422.81 * 1000)}

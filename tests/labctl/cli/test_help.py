@@ -31,10 +31,10 @@ def test_help_loads_nothing_heavy():
     assert not loaded_by("--help") & HEAVY
 
 
-def test_check_needs_no_numpy(recipe):
+def test_check_needs_neither_numpy_nor_an_event_loop(recipe):
     loaded = loaded_by("check", str(recipe))
     assert "labctl.check" in loaded
-    assert not loaded & {"numpy", "scipy", "sqlite3", "transitions"}
+    assert not loaded & {"numpy", "scipy", "asyncio", "sqlite3", "transitions"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
@@ -139,3 +139,19 @@ def test_devices_lists_what_rig_files_may_name(capsys):
     assert {"kind", "maker", "model", "roles", "quality"} == set(rows[0])
     kinds = {row["kind"]: row for row in rows}
     assert kinds["ika_rct"]["roles"] == ["stirrer"]
+    proven = {row["rule"]: row for row in kinds["ika_rct"]["quality"]}
+    assert proven["watchdog"]["state"] == "done"
+    assert proven["hardware"] == {
+        "rule": "hardware", "state": "todo", "why": "nobody has reported one",
+    }  # fmt: skip
+
+
+def test_devices_tells_of_one_kind_what_is_proven_and_why_not(capsys):
+    assert main(["devices", "mks_901p"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("mks_901p: MKS 901P, 9600 8N1, plays flask_gauge, line_gauge")
+    assert "PyMeasure drives the 974B" in out
+    assert main(["devices"]) == 0
+    assert "10 of 12" in capsys.readouterr().out
+    assert main(["devices", "mks_901"]) == 2
+    assert "did you mean 'mks_901p'" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import serial
@@ -57,3 +58,33 @@ def test_a_rig_is_served_port_by_port(served, recipe):
     assert devices["pump_2"]["settings"] == "19200 8N1"
     answer = ask(devices["gauges"]["url"], b"PR1\r\n", b"\n")
     assert answer == b"\x06\r\n"
+
+
+def talk(url, number):
+    """Open, ask and close as careless clients do, some with rubbish before; return the answers."""
+    rubbish = (b"", b"\xff\x00" * 200, b"IN_PV_", b"\r\n\r\n")[number % 4]
+    heard = set()
+    for _ in range(5):
+        with serial.serial_for_url(url, timeout=5) as port:
+            port.write(rubbish + b"\r\n")
+            port.write(b"IN_NAME\r\n")
+            heard.add(port.read_until(b"\n"))
+    return heard
+
+
+def test_ten_careless_clients_at_once_are_all_served(served):
+    (device,) = served("--kind", "ika_rct", "--tcp").values()
+    with ThreadPoolExecutor(10) as pool:
+        said = list(pool.map(lambda number: talk(device["url"], number), range(10)))
+    assert said == [{b"RCT digital \r\n"}] * 10
+
+
+def test_an_interrupt_ends_it_cleanly_though_a_client_is_in_the_middle_of_a_question(start):
+    process = start("simulate", "--kind", "ika_rct", "--tcp", "--format", "json")
+    (device,) = json.loads(process.stdout.readline())["devices"].values()
+    with process, serial.serial_for_url(device["url"], timeout=5) as left:
+        left.write(b"IN_PV_")
+        assert ask(device["url"], b"\r\nIN_NAME\r\n", b"\n") == b"RCT digital \r\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")

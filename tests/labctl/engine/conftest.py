@@ -11,11 +11,12 @@ from labctl.capabilities import Reply, TaskKind
 from labctl.check import check
 from labctl.clock import VirtualClock
 from labctl.errors import Severity
+from labctl.faults import parse_fault
 from labctl.loop import Inbox, run_virtual
 from labctl.plan import plan
 from labctl.recipe.load import recipe_of
 from labctl.record import Record, open_run
-from labctl.registry import build_world
+from labctl.registry import build_world, fault_table
 from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import rig_of
 from labctl.rig.opening import OpenRig
@@ -84,6 +85,7 @@ class Ended:
             self.inputs = {row.id: run.inputs(row.id) for row in run.decisions}
             self.series = {name: run.series(name) for name in run.channels}
             self.digest = run.digest()
+        self.faults = world.faults()
 
     def step(self, id_):
         return next(step for step in self.steps if step.id == id_)
@@ -106,7 +108,7 @@ def conducted(tmp_path):
 
     def run(
         steps, *, head=HEAD, rig=RIG, sheet=SHEET, seed=1, during=None, operator=None,
-        inline=True, watch=None,
+        inline=True, watch=None, faults=(),
     ):  # fmt: skip
         loaded = compose(sheet, "sheet.yaml")
         planned = plan(
@@ -115,7 +117,8 @@ def conducted(tmp_path):
             LoadedBatch(validate(Batch, loaded, ()), loaded),
         )
         assert not [f for f in check(planned) if f.severity is Severity.ERROR]
-        world = build_world(twin_spec(planned, seed))
+        befalls = [parse_fault(text, fault_table()) for text in faults]
+        world = build_world(twin_spec(planned, seed, befalls))
         directory = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         inbox, trace, ended = Inbox(), [], []
 

@@ -6,6 +6,7 @@ import pytest
 
 from labctl.engine.commands import Command
 from labctl.record import open_run
+from tests.labctl.engine.conftest import HEAD
 
 NS = 10**9
 DOSE = """
@@ -14,6 +15,9 @@ DOSE = """
 """
 HOT = "  - ramp: {id: up, to: 60 C, within: 2 K}\n  - hold: {id: stay, for: 60 s, since: up.end}\n"
 HOLDS = "  - hold: {id: a, for: 60 s}\n  - hold: {id: b, for: 60 s}\n"
+
+
+PATIENT = HEAD.replace("park:", "problem: {do: freeze, unanswered: 1 h, then: park}\npark:")
 
 
 def say(verb, text="", actor="MT"):
@@ -63,7 +67,7 @@ def test_parking_cools_under_inert_gas_and_resuming_heats_back_before_time_goes_
     starts_s = int(plain.step("stay").start_ns / NS)
     park_s, back_s = starts_s + 20, starts_s + 1220
     during = {park_s: say("park"), back_s - 1: note(back_s - 1), back_s: say("resume")}
-    run = conducted(HOT, during=during)
+    run = conducted(HOT, head=PATIENT, during=during)
     parked = truth[back_s - 1]
     assert parked["flask_c"] < 40
     assert parked["valve.n2"] == 1.0
@@ -73,6 +77,14 @@ def test_parking_cools_under_inert_gas_and_resuming_heats_back_before_time_goes_
     back_at = next(t for t, c in zip(times, values, strict=True) if t > resumed_ns / NS and c > 56)
     assert run.step("stay").end_ns / NS >= back_at + 38
     assert run.outcome == "complete_with_deviations"
+
+
+@pytest.mark.parametrize("verb", ["freeze", "pause", "park"])
+def test_a_run_that_is_held_and_forgotten_does_not_stay_hot(conducted, verb):
+    run = conducted(HOT + HOLDS, during={60: say(verb)})
+    assert run.outcome == "safe"
+    assert "nobody said how to go on" in run.reason
+    assert run.truth["heater_w"] == 0.0
 
 
 def test_a_pause_lets_the_step_end_and_holds_before_the_next(conducted):

@@ -1,7 +1,9 @@
 """Frames of Cavro and Harvard pumps: no beginning of a reply passes for the whole."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from labctl.framing.cavro import (
@@ -48,6 +50,8 @@ def test_a_cavro_command_is_heard_after_noise_whatever_its_pieces(noise, text, o
 
 @given(st.sampled_from([b"", b"07"]), TEXT, st.sampled_from([b":", b">", b"<", b"*", b"T*"]))
 def test_a_harvard_line_with_its_prompt_is_whole_at_its_last_byte_and_not_before(own, text, prompt):
+    # Two digits and a colon would name the pump, and then the prompt has to as well.
+    assume(own or not re.match(r"\d\d:", text))
     line = (own + b":" if own else b"") + text.encode()
     whole = b"\n" + line + b"\r\n" + own + prompt
     assert [replies(1)(whole[:end]) for end in range(len(whole))] == [None] * len(whole)

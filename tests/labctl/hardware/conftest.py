@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import os
 import signal
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from labctl.clock import pause_s, wall_s
+from labctl.clock import pause_s, utc_now, wall_s
 from labctl.control.client import Client
 from labctl.control.server import FILE_NAME
 from labctl.errors import UsageError
@@ -45,6 +47,9 @@ loads:
   SQ: {lot: a, by: hand}
 accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2025-11-03}}
 """
+
+
+AGREES = {"go on", "again", "given in full"}
 
 
 class Rig:
@@ -89,7 +94,15 @@ class Going:
         return json.loads((self.directory / FILE_NAME).read_text())["pid"]
 
     def status(self) -> dict:
-        return self.ask("status")["status"]
+        """Ask where it is.
+
+        Raises:
+            UsageError: it came to its end between the question and the answer.
+        """
+        answer = self.ask("status")
+        if "status" not in answer:
+            raise UsageError(answer["reason"])
+        return answer["status"]
 
     def until(self, step: str, within_s: float = 60.0) -> None:
         """Answer what is asked until a step goes on."""
@@ -97,7 +110,9 @@ class Going:
         while wall_s() < end:
             status = self.status()
             for question in status["questions"]:
-                answer = {"question": question["number"], "text": "done", "by": ["YK"]}
+                wanted = [c for c in question["choices"] if c in AGREES]
+                text = wanted[0] if wanted else "done"
+                answer = {"question": question["number"], "text": text, "by": ["YK"]}
                 assert self.ask("answer", **answer)["accepted"]
             if status["step"] == step and status["state"] == "running":
                 return
@@ -111,6 +126,27 @@ class Going:
             pause_s(0.1)
         with open_run(self.directory) as run:
             return run.meta.outcome
+
+    def kill(self) -> float:
+        """Kill the conducting process, and return within how many s the guard cut the heat."""
+        os.kill(self.pid, signal.SIGKILL)
+        struck_s = dt.datetime.fromisoformat(utc_now()).timestamp()
+        rows = self.guard_over()
+        return next(r["utc_s"] for r in reversed(rows) if r["what"] == "cut") - struck_s
+
+    def resume(self) -> None:
+        """Have labctl go on with it, as a person does."""
+        command = (*LABCTL, "resume", str(self.directory), "--operator", "YK", "--detach")
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stdout + said.stderr
+
+    def finish(self, within_s: float = 150.0) -> str:
+        """Answer what is asked until the end; return the outcome."""
+        end = wall_s() + within_s
+        while (self.directory / FILE_NAME).exists() and wall_s() < end:
+            with contextlib.suppress(UsageError, AssertionError):
+                self.until("", 0.2)
+        return self.wait(5.0)
 
     def guard_log(self) -> list[dict]:
         file = self.directory / "guard.jsonl"
@@ -147,13 +183,15 @@ def started(rig, tmp_path):
     """Start runs as a person does; whatever still goes on at the end is killed."""
     going: list[Going] = []
 
-    def start(to: str = "26 C") -> Going:
-        (tmp_path / "r.yaml").write_text(RECIPE.format(to=to))
-        (tmp_path / "s.yaml").write_text(SHEET)
+    def start(
+        to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET, more: tuple[str, ...] = ()
+    ) -> Going:
+        (tmp_path / "r.yaml").write_text(recipe.format(to=to))
+        (tmp_path / "s.yaml").write_text(sheet)
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
         said = subprocess.run(
-            [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *options, *more], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert said.returncode == 0, said.stderr
         going.append(Going(tmp_path / json.loads(said.stdout)["directory"]))

@@ -12,6 +12,8 @@ import pytest
 from labctl.clock import pause_s, utc_now, wall_s
 from labctl.control.server import FILE_NAME
 from labctl.record import open_run
+from labctl.rig.capturing import captured_devices
+from labctl.transport.capture import OUT, read_capture
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -27,6 +29,20 @@ def test_a_run_goes_on_by_itself_and_leaves_a_record_and_an_open_contactor(rig, 
         assert record.meta.simulated is False
         assert record.meta.product is None
     assert (run.directory / "report.html").exists()
+
+
+def test_all_that_crosses_the_ports_is_kept_where_that_is_asked(started):
+    run = started(more=("--capture",))
+    run.until("work.3")
+    assert run.wait() == "complete"
+    run.guard_over()
+    kept = {file.stem: read_capture(file) for file in (run.directory / "wire").glob("*.jsonl")}
+    assert {"bus", "stir", "pumps", "gauge", "hdx", "qepro", "obis", "cvc"} <= kept.keys()
+    heated = [row.data for row in kept["bus"].bytes_ if row.way == OUT and row.data[:2] == b"\1\6"]
+    assert heated, "the setpoint was written to the controller"
+    assert any(row.data.startswith(b"OUT_SP_4 600") for row in kept["stir"].bytes_)
+    names = {device.name for device in captured_devices(kept["bus"])}
+    assert names == {"heater", "warm", "valves", "aux"}
 
 
 def test_an_abort_ends_in_the_safe_state_with_its_reason_on_record(rig, started):

@@ -36,6 +36,7 @@ def record(request, tmp_path):
     record = Record.create(tmp_path / "run", meta(), durable=request.param)
     yield record
     record._connection.close()
+    record._held()
 
 
 def closed(record):

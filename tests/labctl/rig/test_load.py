@@ -135,10 +135,10 @@ def test_a_persons_manifold_has_no_list_of_valves():
 
 
 def test_a_spectrometer_says_its_stray_light_noise_and_linearity():
-    said = "stray: 0.1 %, electrons_per_count: 2.5, read_noise: 9, "
-    said += "linearity: {coefficients: [0.98, 1.5e-6, -1.2e-11], up_to: 60000, by: YK}, boxcar: 0"
-    entry = rig_of(compose(TEXT.replace("boxcar: 0", said), "rig.yaml")).model.devices["uvvis"]
-    assert entry.stray == pytest.approx(1e-3)
+    said = "stray: 0.2 %, electrons_per_count: 2.5, read_noise: 9, "
+    said += "linearity: {coefficients: [0.98, 1.5e-6, -1.2e-11], up_to: 60000, by: YK}"
+    entry = rig_of(compose(TEXT.replace("stray: 0.1 %", said), "rig.yaml")).model.devices["uvvis"]
+    assert entry.stray == pytest.approx(2e-3)
     assert (entry.electrons_per_count, entry.read_noise) == (2.5, 9.0)
     curve = entry.linearity.curve()
     assert curve.coefficients == (0.98, 1.5e-6, -1.2e-11)

@@ -90,6 +90,20 @@ async def test_no_reply_is_said_after_the_timeout(kind):
         assert 0.1 * NS <= clock.now_ns() - began_ns < 1.0 * NS
 
 
+@pytest.mark.parametrize("timeouts_s", [(5.0, 0.05, 0.15), (0.05, 0.15, 0.05), (0.15, 0.05, 5.0)])
+async def test_each_question_has_its_own_deadline_whatever_the_one_before_had(timeouts_s):
+    async with opened("pty") as (port, _, clock):
+        for timeout_s in timeouts_s:
+            answer = await port.ask("clerk", b"now\n", LINE, timeout_s=timeout_s)
+            assert answer == b"re now\n"
+            if timeout_s > 1:
+                continue
+            began_ns = clock.now_ns()
+            with pytest.raises(NoReplyError):
+                await port.ask("clerk", b"silence\n", LINE, timeout_s=timeout_s)
+            assert timeout_s * NS <= clock.now_ns() - began_ns < 1.0 * NS
+
+
 @pytest.mark.parametrize("kind", WIRES)
 @pytest.mark.parametrize("late_ms", [60, 110, 150])
 async def test_a_late_reply_is_never_the_answer_to_the_next_question(kind, late_ms):
