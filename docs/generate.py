@@ -93,6 +93,8 @@ LOADING = {
     "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
     "schema.sequence": "only a trip or a freeze says which way leads to the safe state.",
+    "schema.samples": "in `K of N samples` K is 1 to N, and N at most 100.",
+    "schema.yes_or_no": "that is answered with yes or no.",
     "schema.scan": "a scanning detector takes two points or more between `from` and `to`.",
     "schema.linearity": "a spectrometer's linearity stays within 30 % of 1, and more light "
     "gives more counts.",

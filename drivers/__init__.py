@@ -35,6 +35,7 @@ CATALOG: dict[str, Listing] = {
         "3216",
         ("heater", "warm_line"),
         bus="modbus",
+        checksum=True,
     ),
     "eurotherm_3504": Listing(
         "drivers.eurotherm_3216:Eurotherm3504",
@@ -42,6 +43,7 @@ CATALOG: dict[str, Listing] = {
         "3504",
         ("heater", "warm_line"),
         bus="modbus",
+        checksum=True,
     ),
     "harvard_elite11": Listing(
         "drivers.harvard_elite11:HarvardElite11",
@@ -85,6 +87,7 @@ CATALOG: dict[str, Listing] = {
         "Modbus RTU Relay 8CH",
         ("manifold", "jack", "fan", "shutter", "beacon", "button"),
         bus="modbus",
+        checksum=True,
     ),
     "newera_ne1000": Listing(
         "drivers.newera_ne1000:NewEraNe1000",
@@ -112,6 +115,7 @@ CATALOG: dict[str, Listing] = {
         "PPT 100",
         ("flask_gauge", "line_gauge"),
         bus="pfeiffer",
+        checksum=True,
     ),
     "pfeiffer_tpg361": Listing(
         "drivers.pfeiffer_tpg362:PfeifferTpg362",
@@ -149,6 +153,7 @@ CATALOG: dict[str, Listing] = {
         ("heater", "warm_line"),
         "38400 8N1",
         bus="watlow",
+        checksum=True,
     ),
     "wpi_al1000": Listing(
         "drivers.newera_ne1000:WpiAl1000",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import ClassVar, Final
 
-from labctl.capabilities import DeviceSettings, Identity, Look
+from labctl.capabilities import Change, DeviceSettings, Identity, Look
 from labctl.errors import GarbledError, OutOfRangeError, RefusedByDeviceError
 from labctl.framing.modbus import answers, exception_code, reply_length, seal
 from labctl.readings import Channel, Kind
@@ -40,7 +40,8 @@ _WRITE: Final = 6
 _TIMEOUT_S: Final = 0.5
 _TENTHS: Final = 10.0
 _NO_PV: Final = 1 << 5 | 1 << 10  # sensor break, out of range
-_STATUS_EVERY: Final = 5
+_IN_MANUAL: Final = 1 << 4
+_STATUS_EVERY: Final = 2
 _CLOSE_K: Final = 1.0
 _TRIES: Final = 40
 _FIVE: Final = struct.Struct(">5h")
@@ -81,6 +82,9 @@ class Eurotherm3216:
         self._range = (-_TENTHS * 273.15, float(0x7FFF))
         self._no_pv = False
         self._polls = 0
+        # Target and auto/manual as last commanded; None while a command is under way or failed.
+        self._meant: tuple[int, int] | None = None
+        self._found = (0, 0)
 
     async def connect(self) -> Identity:
         """Read the version and check what would make setpoints mean something else.
@@ -117,7 +121,7 @@ class Eurotherm3216:
         return Look(Identity("Eurotherm", self.model, firmware=firmware), facts)
 
     async def poll(self) -> tuple[float | None, ...]:
-        """Read all channels with one question, and every fifth time the status word.
+        """Read all channels with one question, and every second time the status word.
 
         Without a working sensor `pv` is None: the status word says so, or a value beyond the range.
 
@@ -129,12 +133,26 @@ class Eurotherm3216:
         if self._no_pv or self._polls % _STATUS_EVERY == 0:
             (status,) = _WORDS[1].unpack(await self._ask(self._status_question, Priority.POLL))
             self._no_pv = bool(status & _NO_PV)
+            self._found = (self._found[0], int(bool(status & _IN_MANUAL)))
         self._polls += 1
         words = await self._ask(self._poll_question, Priority.POLL)
         pv, target, _, output, working = _FIVE.unpack(words)
+        self._found = (target, self._found[1])
         low, high = self._range
         measured_c = pv / _TENTHS if low <= pv <= high and not self._no_pv else None
         return measured_c, target / _TENTHS, working / _TENTHS, output / 1000.0
+
+    def changed(self) -> Change | None:
+        """Return a setpoint or a mode that the latest polls found otherwise than commanded."""
+        if self._meant is None or self._found == self._meant:
+            return None
+        (found, manual), (meant, _) = self._found, self._meant
+        if found == meant:
+            mode = "manual" if manual else "automatic"
+            return Change(f"it was put to {mode} at its panel")
+        found_c, meant_c = found / _TENTHS, meant / _TENTHS
+        text = f"its setpoint is {found_c:g} °C, and labctl set {meant_c:g} °C"
+        return Change(text, found_c, meant_c)
 
     async def ramp(self, setpoint_c: float, rate_k_min: float) -> None:
         """Go to a setpoint in °C at a rate in K/min, both in steps of 0.1; 0 K/min means at once.
@@ -150,6 +168,7 @@ class Eurotherm3216:
         """
         self._check_ramp(setpoint_c, rate_k_min)
         target, rate = round(setpoint_c * _TENTHS), round(rate_k_min * _TENTHS)
+        self._meant = None
         (manual,) = await self._read(_MANUAL)
         if manual:
             await self._start_where_it_is()
@@ -160,6 +179,7 @@ class Eurotherm3216:
             await self._set(_RATE, 0)
         if manual:
             await self._set(_MANUAL, 0)
+        self._means(target, 0)
 
     async def freeze(self) -> None:
         """Stop a ramp where it is: the setpoint becomes the present working setpoint.
@@ -169,8 +189,11 @@ class Eurotherm3216:
             NoReplyError: no reply.
             GarbledError: a reply that is not in the protocol, twice.
         """
+        meant, self._meant = self._meant, None
         working = (await self._read(_PV, 5))[4]
         await self._set(_TARGET, working)
+        if meant is not None:
+            self._means(working, meant[1])
 
     async def off(self) -> None:
         """Switch to manual with 0 % output, and put the setpoint to the rig's lowest.
@@ -202,11 +225,18 @@ class Eurotherm3216:
         return tuple(self._writing(address, value) for address, value in writes)
 
     async def _switch_off(self, priority: Priority) -> None:
+        self._meant = None
         await self._write(_MANUAL, 1, priority)
         await self._write(_MANUAL_OUTPUT, 0, priority)
         await self._verify(_MANUAL, 1, priority)
         await self._verify(_MANUAL_OUTPUT, 0, priority)
-        await self._set(_TARGET, round(self._settings.setpoint_low * _TENTHS), priority)
+        low = round(self._settings.setpoint_low * _TENTHS)
+        await self._set(_TARGET, low, priority)
+        self._means(low, 1)
+
+    def _means(self, target: int, manual: int) -> None:
+        """Remember what was commanded; it has been read back."""
+        self._meant = self._found = (target, manual)
 
     async def _start_where_it_is(self) -> None:
         """Put the working setpoint to the measured temperature, if that is far from it.

@@ -26,7 +26,8 @@ class Listing:
 
     `line` is how its port is set as it leaves the factory, `gap_ms` the least time between two
     commands; `bus` names the protocol in which several with addresses share a line, empty where
-    the instrument needs one for itself.
+    the instrument needs one for itself. `checksum` says that its replies carry one; without, a
+    flipped bit can be a value.
     """
 
     target: str
@@ -36,6 +37,7 @@ class Listing:
     line: str = "9600 8N1"
     gap_ms: int = 0
     bus: str = ""
+    checksum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,28 @@ class Device(Protocol):
         question of ours on the line; each frame is one write, and the next follows when the line
         has had time for a reply. Empty where nothing can be unsafe.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an instrument does otherwise than it was told: turned at its panel, or it restarted.
+
+    `found` and `meant` are the value that it has and the one that it was given, in the canonical
+    unit of its first channel, where there is one that could be adopted.
+    """
+
+    text: str
+    found: float | None = None
+    meant: float | None = None
+
+
+@runtime_checkable
+class NoticesChanges(Protocol):
+    """An instrument whose driver sees that it was changed behind labctl's back."""
+
+    def changed(self) -> Change | None:
+        """Return what the polls so far show to be changed, until it is put right; else None."""
         ...
 
 

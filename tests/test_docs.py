@@ -8,19 +8,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from labctl.check import RULES
+from labctl.check import RULES, check
 from labctl.cli.picture import picture
 from labctl.cli.text import Paint
 from labctl.engine.machine import State
 from labctl.faults import parse_fault
 from labctl.outlook.course import estimated
+from labctl.plan import plan
 from labctl.prepare import Request, prepare
 from labctl.recipe.blocks import Files
 from labctl.recipe.load import opened, recipe_of
 from labctl.recipe.model import STEPS
 from labctl.record import open_run
 from labctl.registry import fault_table
-from labctl.rig.batch import Batch
+from labctl.rig.batch import Batch, LoadedBatch
+from labctl.rig.load import rig_of
 from labctl.schemas import definition, json_schema
 from labctl.source import compose, read, validate
 
@@ -169,6 +171,20 @@ def test_the_use_of_the_reference_is_read_by_labctl():
     tight = "blocks: {tight: {parameters: {cycles: {default: 1}}, steps: [stir: 9 rpm]}}\n"
     text = HEAD.replace("stages:", f"{tight}stages:") + f"  - {GENERATE.USE_EXAMPLE}\n"
     assert recipe_of(compose(text), {}).stages[0].steps[0].id == "gas.1"
+
+
+def test_the_interlocks_of_the_explanation_are_read_and_checked_by_labctl():
+    (rules,) = yaml_of(DOCS / "explanations/interlocks.md")
+    rig = (ROOT / "rigs/schlenk.yaml").read_text(encoding="utf-8")
+    shipped = set(re.findall(r"^- {id: (\w+)", rig, re.MULTILINE))
+    rows = rules.splitlines()[1:]
+    new = [row for row in rows if re.match(r"- {id: (\w+)", row)[1] not in shipped]
+    assert len(new) == 2
+    path = ROOT / "recipes/inp_zns_surface_initiated.yaml"
+    sheet = compose(path.with_suffix(".batch.yaml").read_text(encoding="utf-8"))
+    batch = LoadedBatch(validate(Batch, sheet, ()), sheet)
+    planned = plan(recipe_of(read(path), {}), rig_of(compose(rig + "\n".join(new))), batch)
+    assert [f for f in check(planned) if f.rule.startswith("interlocks.")] == []
 
 
 def test_the_sheet_of_the_guide_is_read_by_labctl():

@@ -11,6 +11,7 @@ from labctl.check import (
     fluidics,
     gas,
     hf,
+    interlocks,
     limits,
     order,
     people,
@@ -94,6 +95,16 @@ RULES: dict[str, Rule] = {
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
+    "interlocks.heater": interlocks.heater,
+    "interlocks.pump": interlocks.pump,
+    "interlocks.valve": interlocks.valve,
+    "interlocks.names": interlocks.names,
+    "interlocks.functions": interlocks.functions,
+    "interlocks.units": interlocks.units,
+    "interlocks.max_age": interlocks.max_age,
+    "interlocks.reachable": interlocks.reachable,
+    "interlocks.action": interlocks.action,
+    "interlocks.same_id": interlocks.same_id,
 }
 
 

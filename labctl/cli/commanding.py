@@ -10,8 +10,8 @@ from labctl.control.client import Client
 from labctl.errors import ExitCode, UsageError
 
 VERBS = (
-    "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "answer", "note",
-    "abort",
+    "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "answer",
+    "note", "abort",
 )  # fmt: skip
 
 

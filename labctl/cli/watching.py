@@ -21,7 +21,7 @@ from labctl.record import find_run, open_run, summary
 Json = Mapping[str, object]
 QUIET = frozenset({"aliquot", "baseline.sample", "step.ended"})
 COMMANDS = frozenset(
-    {"pause", "freeze", "park", "resume", "skip", "retry", "extend", "note", "abort"}
+    {"pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "note", "abort"}
 )
 LEAVE = """
 left the run alone: it goes on. `labctl watch` comes back, `labctl ctl abort` ends it"""
@@ -35,6 +35,7 @@ type an answer to the question shown, or:
   resume          go on; refused while what stopped the run still stands
   skip, retry     leave out the running step, or begin it again
   extend 10 min   let the running wait last longer
+  ack ID          acknowledge an interlock that was violated
   note TEXT       write something into the record
   abort           end the run: heater off, pumps stopped, inert gas
 Ctrl-C leaves; the run goes on"""

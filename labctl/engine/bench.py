@@ -13,7 +13,7 @@ from labctl.chemistry.flask import Flask
 from labctl.clock import NS
 from labctl.engine.aiming import landing
 from labctl.engine.doses import Doses
-from labctl.engine.interlocks import Interlocks, Meaning
+from labctl.engine.interlocks import Interlocks
 from labctl.engine.people import People
 from labctl.engine.run import Run
 from labctl.engine.tracking import Tracking
@@ -88,9 +88,12 @@ class EngineBench:
 
     def condition(self, text: str) -> Callable[[], bool | None]:
         """Compile a condition over the rig's signals."""
-        evaluate = compile_tree(parse_condition(text), Meaning(self._interlocks, {}))
+        meaning = self._interlocks.meaning({})
+        evaluate = compile_tree(parse_condition(text), meaning)
 
         def holds() -> bool | None:
+            for window in meaning.windows:
+                window.look()
             value = evaluate()
             return None if value is None else bool(value)
 
@@ -145,9 +148,8 @@ class EngineBench:
         output = self._run.rig.valve(name)
         if output.by_person and open_:
             await self._read_for(name)
-        await output.board.switch(
-            output.name, open_, self._interlocks.gate(name) if open_ else None
-        )
+        gate = await self._interlocks.permit(name) if open_ else None
+        await output.board.switch(output.name, open_, gate)
         self._run.commanded[name] = open_
         self._run.event("valve", f"{name} {'open' if open_ else 'shut'}")
 

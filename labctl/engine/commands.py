@@ -44,6 +44,7 @@ class Commands:
             "retry": self._retry,
             "extend": self._extend,
             "abort": self._abort,
+            "ack": self._ack,
             "note": self._note,
         }
 
@@ -136,6 +137,11 @@ class Commands:
         why = command.text or "no reason given"
         self._executor.abort(f"aborted by {command.actor}: {why}")
         return ""
+
+    def _ack(self, command: Command) -> str:
+        if not command.text:
+            return "ack wants the id of an interlock"
+        return self._executor.parts.interlocks.acknowledge(command.text)
 
     def _note(self, command: Command) -> str:
         if not command.text:

@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
-from labctl.capabilities import Gate, PumpState, SyringePump, Task, TaskKind
+from labctl.capabilities import Gate, NoticesChanges, PumpState, SyringePump, Task, TaskKind
 from labctl.clock import NS
+from labctl.engine.comms import is_lost
 from labctl.engine.interlocks import Interlocks
 from labctl.engine.people import People
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run
-from labctl.errors import AbandonedError, DeviceError, StepFailedError
+from labctl.errors import AbandonedError, DeviceError, RefusedByDeviceError, StepFailedError
 from labctl.record import DoseRow
+from labctl.rig.comms import policy_of
 from labctl.units import show, show_amount
 
 WATCH_S = 1.0
@@ -222,7 +224,7 @@ class Doses:
     ) -> str:
         """Push until the counter says so; pause while the flask is too cold. Say why it stopped."""
         rate = request.volume_ml / load.fraction / request.over_s * 60
-        gate = self._interlocks.gate(load.pump)
+        gate = await self._interlocks.permit(load.pump)
         left_ml = wanted_ml
         while left_ml > SHORT_ML / 2:
             await self._warm_enough(request)
@@ -235,7 +237,7 @@ class Doses:
             waits_for = f"{request.reagent}: {show(wanted_ml, 'volume')} to go in"
             ends_s = started_s + left_ml / rate * 60
             in_time = await self._run.elapsed.wait(waits_for, stopped, allowed_s, ends_s)
-            if not in_time or stopped.cold:
+            if not in_time or stopped.cold or stopped.lost:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
             left_ml = wanted_ml - counted_ml
@@ -293,6 +295,7 @@ class Doses:
             if await pump.state() is PumpState.INFUSING:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
+            _must_have_kept_its_counter(pump)
         except DeviceError as error:
             run.record.settle(intent, run.clock.now_ns(), "unknown", {"why": str(error)})
             run.record.dose(replace(given.row, state="unknown", end_ns=run.clock.now_ns()))
@@ -325,7 +328,7 @@ class Doses:
     async def _line(self, load: Loaded, *, open_: bool) -> None:
         if load.valve:
             output = self._run.rig.valve(load.valve)
-            gate = self._interlocks.gate(load.valve) if open_ else None
+            gate = await self._interlocks.permit(load.valve) if open_ else None
             await output.board.switch(output.name, open_, gate)
             self._run.commanded[load.valve] = open_
 
@@ -349,6 +352,10 @@ class Doses:
             self.lowest_c = at_c if self.lowest_c is None else min(self.lowest_c, at_c)
         return False
 
+    def _lost(self, pump: str) -> bool:
+        policy, polled = policy_of(self._run.plan.rig, pump), self._poller.polled(pump)
+        return is_lost(polled, policy, self._run.clock.now_ns())
+
     def _row(self, request: DoseRequest, by: str) -> DoseRow:
         return DoseRow(
             request.id,
@@ -369,12 +376,24 @@ class Doses:
         return data | {"volume_ml": request.volume_ml, "into": request.into}
 
 
+def _must_have_kept_its_counter(pump: SyringePump) -> None:
+    """Refuse what a pump counts that was switched off meanwhile.
+
+    Raises:
+        RefusedByDeviceError: it was.
+    """
+    change = pump.changed() if isinstance(pump, NoticesChanges) else None
+    if change is not None:
+        raise RefusedByDeviceError(pump.name, "its counter", "what it has infused", change.text)
+
+
 class _Stopped:
-    """Says whether the pump has stopped by itself, or must stop since the flask is too cold."""
+    """Says whether the pump has stopped, must stop since the flask is too cold, or is lost."""
 
     def __init__(self, doses: Doses, request: DoseRequest, load: Loaded) -> None:
-        self.cold = False
+        self.cold = self.lost = False
         self._doses = doses
+        self._pump = load.pump
         self._limit_c = request.keep_above_c
         self._signal = f"{load.pump}.infusing"
         self._signals = doses._run.signals  # noqa: SLF001 - one unit
@@ -385,6 +404,9 @@ class _Stopped:
         at_c = self._signals.value("flask.T")
         if self._limit_c is not None and at_c is not None and at_c < self._limit_c:
             self.cold = True
+            return True
+        self.lost = self._doses._lost(self._pump)  # noqa: SLF001 - one unit
+        if self.lost:
             return True
         latest = self._signals.latest.get(self._signal)
         fresh = latest is not None and latest.t_ns >= self._after_ns

@@ -73,6 +73,7 @@ class Executor:
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
         parts.froze = self.holding.freeze
+        parts.changed = self.holding.ask_about
 
     async def execute(self) -> str:
         """Run everything; return the outcome: complete, complete_with_deviations, safe, faulted."""

@@ -61,6 +61,18 @@ class Heat:
         if self._asked is not None:
             await self._controller.freeze()
 
+    def adopt(self, setpoint_c: float) -> None:
+        """Let a setpoint in °C that was chosen at the panel be what was asked for."""
+        if self._asked is not None:
+            self._asked = (setpoint_c, self._asked[1])
+
+    async def restore(self) -> None:
+        """Ask again for what was asked, or for nothing."""
+        if self._asked is None:
+            await self._controller.off()
+        else:
+            await self.resume()
+
     async def resume(self) -> None:
         """Go on to what was asked before the freeze."""
         if self._asked is not None:

@@ -8,22 +8,34 @@ interlock that froze the run stands violated, nobody can resume it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 from labctl.bench import Answer, Question
-from labctl.capabilities import SyringePump
+from labctl.capabilities import Change, Device, SyringePump
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.sequences import FREEZE, PARK, Action, Do, Sequencer
 from labctl.errors import AbortedError, LabctlError, StepFailedError
-from labctl.rules import Interlock
+from labctl.rig.devices import HeaterEntry
+from labctl.rules import Interlock, built_in
 
 How = Literal["freeze", "park", "pause"]
 BACK_WITHIN_K = 3.0
 BACK_S = 3600.0
+SHOWS_S = 20.0
 VACUUM = ("vac_fine", "vac_rough")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A change that a person must decide about: which answer does what."""
+
+    name: str
+    choices: Mapping[str, Callable[[], Awaitable[None]]]
 
 
 class Holding:
@@ -40,6 +52,38 @@ class Holding:
         self._how: How = "freeze"
         self._before_c: float | None = None
         self._gas_changed = False
+        self._open: _Open | None = None
+
+    def ask_about(self, name: str, change: Change) -> bool:
+        """Freeze the run since an instrument was changed behind its back, and ask what counts.
+
+        False where the run cannot be frozen now, and nothing was done.
+        """
+        reason = f"{name} was changed: {change.text}"
+        if not self._run.machine.fire(Trigger.FREEZE, reason):
+            return False
+        self._open = _Open(name, self._decisions(name, change))
+        self._run.event("device.changed", reason, {"device": name}, "error")
+        rule = built_in(f"changed_{name}", "freeze", f"{name} to do as it was told")
+        self._begin(self._hold("freeze", reason, rule), f"change of {name}")
+        return True
+
+    def _decisions(self, name: str, change: Change) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Return what may be answered: restore always, adopt only what the rig and run allow."""
+        run, heater = self._run, self._run.plan.rig.entry("heater")[0]
+        if name != heater:
+            return {"restore": partial(_connect, run.rig.devices[name])}
+        found_c, meant_c = change.found, change.meant
+        restore = "restore" if meant_c is None else f"restore {meant_c:g} °C"
+        made: dict[str, Callable[[], Awaitable[None]]] = {restore: run.heat.restore}
+        low_c, high_c = cast("HeaterEntry", run.plan.rig.model.devices[name]).limits.setpoint
+        if found_c is not None and run.heat.on and low_c <= found_c <= high_c:
+            made[f"adopt {found_c:g} °C"] = partial(self._adopt, found_c)
+        return made
+
+    async def _adopt(self, setpoint_c: float) -> None:
+        self._run.heat.adopt(setpoint_c)
+        self._parts.allow(setpoint_c)
 
     def freeze(self, interlock: Interlock, message: str) -> None:
         """Freeze the run because of an interlock, then ask a person."""
@@ -91,6 +135,8 @@ class Holding:
         silent = self._parts.poller.silent()
         if silent:
             return f"{', '.join(silent)} does not answer"
+        if self._open is not None:
+            return f"{self._open.name} was changed: answer with {' or '.join(self._open.choices)}"
         return ""
 
     async def stands(
@@ -156,10 +202,10 @@ class Holding:
             await asyncio.gather(asking, return_exceptions=True)
             return chosen.result()
         answer = asking.result()
-        if answer.choice == "resume":
-            self._run.deviation(f"resumed by a person: {reason}")
-            return "resume"
-        return await self._parked_after(reason, answer, chosen)
+        if answer.choice in {"park", "abort"}:
+            return await self._parked_after(reason, answer, chosen)
+        self._run.deviation(f"resumed by a person: {reason}")
+        return "resume"
 
     async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
         """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
@@ -196,6 +242,8 @@ class Holding:
         if answer.choice != "park" or not self._run.parks:
             raise AbortedError(ends)
         self._run.deviation(ends)
+        if self._open is not None:
+            await self._decide(reason, next(iter(self._open.choices)))
         if self._run.machine.fire(Trigger.PARK, ends):
             await self._park_now(ends)
         if answer.by_default:
@@ -206,11 +254,15 @@ class Holding:
         """Ask until a person says anything but resume, or what froze the run holds again."""
         run = self._run
         unanswered_s = run.plan.recipe.head.problem.unanswered
-        question = Question(reason, ("resume", "park", "abort"), "park", unanswered_s)
         while True:
+            proceeds = ("resume",) if self._open is None else tuple(self._open.choices)
+            question = Question(reason, (*proceeds, "park", "abort"), "park", unanswered_s)
             answer = await self._parts.people.ask(question)
-            if answer.choice != "resume":
+            if answer.choice not in proceeds:
                 return answer
+            if self._open is not None:
+                await self._decide(reason, answer.choice)
+                await self._shows()
             why = self._still()
             if not why:
                 return answer
@@ -222,6 +274,19 @@ class Holding:
         names = ", ".join(self._run.plan.rig.model.site.call)
         message = f"call {names or 'somebody'}: the run is parked, and nobody answered: {reason}"
         self._run.event("call", message, {"who": names}, "error")
+
+    async def _decide(self, reason: str, choice: str) -> None:
+        """Do what is chosen about a change; the first choice is to restore, and always there."""
+        if self._open is not None:
+            await self._open.choices[choice]()
+            self._run.deviation(f"{choice}: {reason}")
+            self._open = None
+
+    async def _shows(self) -> None:
+        """Give what was put right the time of a few polls to show."""
+        end_ns = self._run.clock.now_ns() + round(SHOWS_S * NS)
+        while self._still() and self._run.clock.now_ns() < end_ns:
+            await self._run.clock.sleep_until(self._run.clock.now_ns() + NS)
 
     async def _go_on(self, choice: str) -> str:
         """Let the run go on; return `resume`, `retry` or `skip`, or nothing if it stands again."""
@@ -315,10 +380,14 @@ class Holding:
                 await cast("SyringePump", self._run.rig.devices[load.pump]).stop()
 
     async def _act(self, action: str) -> None:
-        """Do what an interlock names: `close VALVE`, `stop PUMP`, `heater off`."""
+        """Do what an interlock names: `close VALVE`, `shut vacuum`, `stop PUMP`, `heater off`."""
         verb, _, name = action.partition(" ")
         if action == "heater off":
             await self._run.heat.off()
+        elif action == "shut vacuum":
+            for valve in VACUUM:
+                if self._run.commanded.get(valve):
+                    await self._valve(valve, open_=False)
         elif verb == "close":
             await self._valve(name, open_=False)
         elif verb == "stop" and name in self._run.rig.devices:
@@ -343,6 +412,10 @@ class Holding:
         self._ended_by(error)
         if isinstance(error, LabctlError):
             self._run.elapsed.thaw()
+
+
+async def _connect(device: Device) -> None:
+    await device.connect()
 
 
 def _nothing(choice: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
-from labctl.capabilities import quality_of
+from labctl.capabilities import Change, NoticesChanges, quality_of
 from labctl.chemistry.constants import ROOM_C
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
+from labctl.engine.comms import Comms
 from labctl.engine.doses import IDLE_POLL_S, Doses
 from labctl.engine.interlocks import Interlocks, Rule
 from labctl.engine.optics import Optics
@@ -17,13 +18,17 @@ from labctl.engine.poller import Poller
 from labctl.engine.run import Run, RunFacts
 from labctl.engine.shadowing import Shadowing
 from labctl.engine.tracking import Tracking
+from labctl.engine.verification import Verification
 from labctl.plan import Plan
 from labctl.readings import Channel, Kind, Quality, Reading
+from labctl.registry import listing
+from labctl.rig.comms import policy_of
 from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rules import Interlock
 
 FAST_S, REST_S = 1.0, 8.0
 POLLS_PER_AGE = 2
+POLLS_PER_WINDOW = 4
 FIRST_READING_S = 10.0
 PLAUSIBLE_AMBIENT_MBAR = (600.0, 1100.0)
 TRACKED = (
@@ -50,8 +55,10 @@ class Parts:
         self.run = run
         self.tripped: Callable[[Interlock, str], None] = _ignored
         self.froze: Callable[[Interlock, str], None] = _ignored
+        self.changed: Callable[[str, Change], bool] = _unheard
         self.people = People(run)
         self.poller = Poller(run.clock, self._told)
+        self.comms = Comms(run, self.poller, self._violated, self._cleared)
         self.interlocks = Interlocks(
             run.signals, RunFacts(run), run.clock, self._violated, self._cleared
         )
@@ -62,6 +69,7 @@ class Parts:
         self._alarms: dict[str, int] = {}
         self._sinks: dict[str, _Sink] = {}
         self._good_ns: int | None = None
+        self._verification: Verification | None = None
 
     def polling(self) -> list[tuple[str, Coroutine[object, object, None]]]:
         """Return the polling of all instruments."""
@@ -93,7 +101,8 @@ class Parts:
         run = self.run
         aliases = run.rig.aliases()
         rules = (*run.plan.rig.model.interlocks, *run.plan.recipe.head.interlocks)
-        self.interlocks.add((*rules, *never_hotter(run.plan, aliases.values())), aliases)
+        extra = never_hotter(run.plan, aliases.values())
+        self.interlocks.add((*rules, *extra), aliases, self._unchecked(aliases))
         run.record.channels(TRACKED)
         for channel in TRACKED:
             run.signals.declare(channel)
@@ -105,7 +114,14 @@ class Parts:
                 run.signals.declare(channel)
             if channels:
                 names = tuple(channel.name for channel in channels)
-                sink = _Sink(run, self.interlocks, channels, self.interlocks.rules_on(names))
+                rules_on = self.interlocks.rules_on(names)
+                unchecked = not self._checksum(name)
+                sink = _Sink(run, self.interlocks, channels, rules_on, unchecked=unchecked)
+                if name == run.plan.rig.entry("heater")[0]:
+                    judging = self.verification(aliases)
+                    sink.also += [judging.sampled, judging.mixed]
+                if isinstance(device, NoticesChanges):
+                    sink.also.append(_Changes(name, device, self).sampled)
                 self._sinks[name] = sink
                 period_s = self._period_s(name, names)
                 self.poller.add(name, device.poll, sink, len(channels), period_s)
@@ -118,6 +134,8 @@ class Parts:
         """Return the watchers that start once the rig is up; `anchors`: when steps began, in s."""
         return [
             ("interlocks", self.interlocks.watch()),
+            ("silence", self.comms.watch()),
+            ("ports", self.comms.reopen()),
             ("tracking", self.tracking.follow()),
             ("trap", self.people.watch_trap()),
             ("shadow", self.shadowing.watch(anchors)),
@@ -131,6 +149,29 @@ class Parts:
             self._good_ns = run.clock.now_ns() - age_ns
         age_s = math.inf if self._good_ns is None else (run.clock.now_ns() - self._good_ns) / NS
         return run.machine.state.value, age_s, run.heat.on
+
+    def allow(self, setpoint_c: float) -> None:
+        """Let the flask go to a setpoint in °C that the recipe does not declare."""
+        if self._verification is not None:
+            self._verification.allow(setpoint_c)
+
+    def verification(self, aliases: Mapping[str, str]) -> Verification:
+        """Return the thermal verification of the run's flask."""
+        if self._verification is None:
+            self._verification = Verification(self.run, aliases, self._violated)
+        return self._verification
+
+    def _checksum(self, device: str) -> bool:
+        return listing("drivers", self.run.plan.rig.model.devices[device].kind).checksum
+
+    def _unchecked(self, aliases: dict[str, str]) -> frozenset[str]:
+        """Return the signals whose instruments send no checksum."""
+        return frozenset(
+            _named(channel, name, aliases).name
+            for name, device in self.run.rig.devices.items()
+            if not self._checksum(name)
+            for channel in device.channels
+        )
 
     def _by_hand(self, aliases: dict[str, str]) -> None:
         known = set(aliases.values())
@@ -153,9 +194,14 @@ class Parts:
             for rule in self.interlocks.rules
             if rule.source.max_age is not None and set(rule.signals) & set(signals)
         ]
+        for rule in self.interlocks.rules:
+            if set(rule.signals) & set(signals):
+                ages += [window.length_s / POLLS_PER_WINDOW for window in rule.windows]
+        period_s = max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
         if "flask.T" in signals:
-            return FAST_S
-        return max(FAST_S, min(ages, default=POLLS_PER_AGE * REST_S) // POLLS_PER_AGE)
+            period_s = FAST_S
+        asked_s = policy_of(self.run.plan.rig, name).poll_s
+        return period_s if asked_s is None else min(period_s, asked_s)
 
     def _all_read(self) -> bool:
         wanted = [s for s in ("flask.T", "flask.P") if s in self.run.rig.aliases().values()]
@@ -206,6 +252,10 @@ class Parts:
             run.event("warm_line", f"warm line to {max(kept):g} °C")
 
     def _told(self, name: str, message: str, silent: bool) -> None:
+        if silent:
+            self.comms.fell_silent(name)
+        else:
+            self.comms.answers(name)
         level = "warning" if silent else "info"
         self.run.event(
             "device.silent" if silent else "device.answers", f"{name}: {message}", level=level
@@ -215,7 +265,8 @@ class Parts:
         run = self.run
         key = run.record.alarm(run.clock.now_ns(), interlock.id, interlock.severity, message)
         self._alarms[interlock.id] = key
-        run.event("interlock", message, {"id": interlock.id}, "error")
+        level = "warning" if interlock.severity == "warn" else "error"
+        run.event("interlock", message, {"id": interlock.id}, level)
         if interlock.severity == "trip":
             self.tripped(interlock, message)
         elif interlock.severity == "freeze":
@@ -257,9 +308,17 @@ class _Sink:
     """The sample path of one instrument: record, signals, interlocks, bus; plain calls."""
 
     def __init__(
-        self, run: Run, interlocks: Interlocks, channels: list[Channel], rules: tuple[Rule, ...]
+        self,
+        run: Run,
+        interlocks: Interlocks,
+        channels: list[Channel],
+        rules: tuple[Rule, ...],
+        *,
+        unchecked: bool,
     ) -> None:
+        self.also: list[Callable[[], None]] = []
         self._channels = channels
+        self._before = run.signals.before if unchecked else None
         self._rules = rules
         self._append = run.record.append
         self._latest = run.signals.latest
@@ -277,10 +336,32 @@ class _Sink:
                 quality = quality_of(value, channel)
             reading = Reading(channel.name, value, quality, now_ns)
             append(reading)
+            if self._before is not None and channel.name in latest:
+                self._before[channel.name] = latest[channel.name]
             latest[channel.name] = reading
             if listened:
                 self._bus.publish(reading)
         self._sampled(self._rules)
+        for judge in self.also:
+            judge()
+
+
+class _Changes:
+    """Tells once of each change that an instrument shows, when somebody can be asked about it."""
+
+    def __init__(self, name: str, device: NoticesChanges, parts: Parts) -> None:
+        self._name = name
+        self._device = device
+        self._parts = parts
+        self._told = ""
+
+    def sampled(self) -> None:
+        """Look after a poll."""
+        change = self._device.changed()
+        if change is None:
+            self._told = ""
+        elif change.text != self._told and self._parts.changed(self._name, change):
+            self._told = change.text
 
 
 def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:
@@ -288,6 +369,11 @@ def _named(channel: Channel, device: str, aliases: dict[str, str]) -> Channel:
     return Channel(
         aliases.get(full, full), channel.dimension, channel.low, channel.high, channel.kind
     )
+
+
+def _unheard(name: str, change: Change) -> bool:
+    """Nobody listens yet."""
+    return False
 
 
 def _ignored(interlock: Interlock, message: str) -> None:

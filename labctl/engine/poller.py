@@ -20,7 +20,10 @@ SLOTS_END_NS = 900_000_000
 
 @dataclass
 class Polled:
-    """One instrument's place in the schedule; `running` while a poll waits for its reply."""
+    """One instrument's place in the schedule; `running` while a poll waits for its reply.
+
+    `failed` counts the polls in a row without an answer, `answered_ns` is when the last one came.
+    """
 
     name: str
     poll: Poll
@@ -29,6 +32,8 @@ class Polled:
     period_ns: int
     running: bool = False
     silent: bool = False
+    failed: int = 0
+    answered_ns: int = 0
 
 
 class Poller:
@@ -44,7 +49,9 @@ class Poller:
 
     def add(self, name: str, poll: Poll, sink: Sink, width: int, period_s: float) -> None:
         """Put an instrument on the schedule."""
-        self._polled[name] = Polled(name, poll, sink, width, round(period_s * NS))
+        polled = Polled(name, poll, sink, width, round(period_s * NS))
+        polled.answered_ns = self._clock.now_ns()
+        self._polled[name] = polled
 
     def hurry(self, name: str, period_s: float) -> None:
         """Change an instrument's period; takes effect with its next poll."""
@@ -66,6 +73,10 @@ class Poller:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def polled(self, name: str) -> Polled:
+        """Return what is known of an instrument's polls."""
+        return self._polled[name]
 
     def silent(self) -> tuple[str, ...]:
         """Return the instruments that did not answer when last asked."""
@@ -100,19 +111,24 @@ class Poller:
     async def _once(self, polled: Polled) -> None:
         try:
             values = await polled.poll()
-            if polled.silent:
-                polled.silent = False
-                self._told(polled.name, "answers again", False)
+            polled.failed, polled.answered_ns = 0, self._clock.now_ns()
+            self._speaks(polled)
         except AbandonedError:
             return
         except DeviceError as error:
             values = (None,) * polled.width
+            polled.failed += 1
             if not polled.silent:
                 polled.silent = True
                 self._told(polled.name, str(error), True)
         finally:
             polled.running = False
         polled.sink(values)
+
+    def _speaks(self, polled: Polled) -> None:
+        if polled.silent:
+            polled.silent = False
+            self._told(polled.name, "answers again", False)
 
 
 async def _go_on(coroutine: Coroutine[object, None, None], waits_for: object) -> None:

@@ -154,3 +154,7 @@ class RunFacts:
     def token(self, kind: str) -> bool:
         """Say whether a disturbance of a kind is expected now."""
         return self.run.has_token(kind)
+
+    def state(self) -> str:
+        """Return the run's state, in its word."""
+        return self.run.machine.state.value

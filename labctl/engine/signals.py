@@ -11,7 +11,11 @@ from labctl.readings import Channel, Quality, Reading
 
 
 class Signals:
-    """What is known now; a reading older than `stale_s` is not known."""
+    """What is known now; a reading older than `stale_s` is not known.
+
+    While `looks_back` is true, a signal of an instrument without a checksum is what it was one
+    reading before (`before` keeps it), however old that is.
+    """
 
     def __init__(self, clock: Clock, stale_s: float = 10.0) -> None:
         self._clock = clock
@@ -19,6 +23,8 @@ class Signals:
         self._patience_ns: dict[str, int] = {}
         self._channels: dict[str, Channel] = {}
         self.latest: dict[str, Reading] = {}
+        self.before: dict[str, Reading] = {}
+        self.looks_back = False
 
     def declare(self, channel: Channel) -> None:
         """Tell the trusted range of a signal; its name is the signal's."""
@@ -30,15 +36,19 @@ class Signals:
 
     def value(self, signal: str) -> float | None:
         """Return the latest fresh value, at the end of its trusted range if beyond, or None."""
-        reading = self.latest.get(signal)
-        if reading is None or reading.value is None or reading.quality is Quality.BAD:
+        reading = self._read(signal) if self.looks_back else self.latest.get(signal)
+        if reading is None:
             return None
-        age_ns = self._clock.now_ns() - reading.t_ns
-        if age_ns > self._patience_ns.get(signal, self._stale_ns):
+        _, value, quality, t_ns = reading
+        if value is None or quality is Quality.BAD:
             return None
-        if reading.quality is Quality.GOOD:
-            return reading.value
-        return self._at_the_end(self._channels.get(signal), reading.value)
+        if not self.looks_back and self._clock.now_ns() - t_ns > (
+            self._patience_ns.get(signal, self._stale_ns) if self._patience_ns else self._stale_ns
+        ):
+            return None
+        if quality is Quality.GOOD:
+            return value
+        return self._at_the_end(self._channels.get(signal), value)
 
     def bounds(self, signal: str) -> tuple[float, float] | None:
         """Return between what the latest fresh value lies; both ends alike for a good one."""
@@ -53,10 +63,18 @@ class Signals:
 
     def age_ns(self, signal: str) -> int | None:
         """Return how old the latest usable reading is, or None where there is none."""
-        reading = self.latest.get(signal)
-        if reading is None or reading.value is None or reading.quality is Quality.BAD:
+        reading = self._read(signal) if self.looks_back else self.latest.get(signal)
+        if reading is None:
             return None
-        return self._clock.now_ns() - reading.t_ns
+        _, value, quality, t_ns = reading
+        if value is None or quality is Quality.BAD:
+            return None
+        return self._clock.now_ns() - t_ns
+
+    def _read(self, signal: str) -> Reading | None:
+        if self.looks_back and signal in self.before:
+            return self.before[signal]
+        return self.latest.get(signal)
 
     @staticmethod
     def _at_the_end(channel: Channel | None, value: float) -> float | None:

@@ -8,6 +8,21 @@ from labctl.errors import ExpressionError
 from labctl.expressions.tree import COMPARISON_SIGNS, Binary, Call, Name, Not, Number, Tree
 from labctl.units import CANONICAL
 
+RATES = {
+    "temperature": "temperature rate",
+    "temperature difference": "temperature rate",
+    "pressure": "pressure rate",
+    "wavelength": "wavelength rate",
+    "volume": "volume rate",
+}
+DIFFERENCES = {"temperature": "temperature difference"}
+FORMS = {
+    "abs": "abs(SIGNAL)",
+    "max": "max(SIGNAL, 5 s) or max(SIGNAL, SIGNAL)",
+    "rate": "rate(SIGNAL, 60 s)",
+    "stable": "stable(SIGNAL, 0.5 K, 120 s)",
+}
+
 
 def check_dimensions(tree: Tree, dimension_of_name: Callable[[str], str]) -> str:
     """Return the dimension of a tree ("" for a count, "truth" for a condition).
@@ -30,9 +45,31 @@ def check_dimensions(tree: Tree, dimension_of_name: Callable[[str], str]) -> str
 
 
 def _call_dimension(call: Call, dimension_of_name: Callable[[str], str]) -> str:
-    if call.function in {"abs", "max"} and call.arguments:
-        return check_dimensions(call.arguments[0], dimension_of_name)
-    return {"age": "time", "rate": "any", "count_open": ""}.get(call.function, "truth")
+    if call.function in {"abs", "max", "rate", "stable"}:
+        return _windowed(call, [check_dimensions(a, dimension_of_name) for a in call.arguments])
+    return {"age": "time", "count_open": ""}.get(call.function, "truth")
+
+
+def _windowed(call: Call, of: list[str]) -> str:
+    """`abs(x)`, `max(x, y)`, `max(x, TIME)`, `rate(x, TIME)`, `stable(x, SPREAD, TIME)`.
+
+    Raises:
+        ExpressionError: an argument is missing, or of another dimension.
+    """
+    name = call.function
+    wanted = {"abs": 1, "rate": 2, "stable": 3}.get(name, len(of))
+    timed = name in {"rate", "stable"} and of[-1:] != ["time"]
+    if not of or len(of) != wanted or timed:
+        raise ExpressionError(f"write {FORMS[name]}", call.offset)
+    if name == "rate":
+        return RATES.get(of[0], "any")
+    if name == "stable":
+        spread = DIFFERENCES.get(of[0], of[0])
+        if "any" not in of[:2] and of[1] != spread:
+            message = f"write {FORMS[name]}, the spread as {_said(spread)}"
+            raise ExpressionError(message, call.offset)
+        return "truth"
+    return of[0]
 
 
 def _joined(tree: Binary, left: str, right: str) -> str:

@@ -51,6 +51,8 @@ def compile_tree(tree: Tree, environment: Environment) -> Evaluate:
         return environment.call(tree, compile_)
     if isinstance(tree, Not):
         return _negation(compile_(tree.operand))
+    if tree.operator in COMPARISONS and isinstance(tree.right, Number):
+        return _limit(COMPARISONS[tree.operator], compile_(tree.left), tree.right.value)
     return _binary(tree.operator, compile_(tree.left), compile_(tree.right))
 
 
@@ -58,6 +60,16 @@ def _negation(operand: Evaluate) -> Evaluate:
     def evaluate() -> Value:
         value = operand()
         return None if value is None else not value
+
+    return evaluate
+
+
+def _limit(compare: Callable[[float, float], bool], left: Evaluate, limit: float) -> Evaluate:
+    """Compare with a constant: most rules do, and after every sample."""
+
+    def evaluate() -> Value:
+        value = left()
+        return None if value is None else compare(value, limit)
 
     return evaluate
 

@@ -40,11 +40,22 @@ class Due(Strict):
     due: Date | None = None
 
 
+OnLost = Literal["safe state", "freeze", "shut vacuum", "end dose", "tell"]
+
+
 class Entry(Strict):
-    """The common part of a device: its kind and, unless it is a person, its port."""
+    """The common part of a device: its kind, its port unless it is a person, and its silence.
+
+    It is asked at least once per `poll`; without an answer it is degraded and then lost, and
+    `on_lost` is what is done then.
+    """
 
     kind: str
     port: Name = ""
+    poll: Duration | None = Field(None, gt=0)
+    degraded_after: Duration | None = Field(None, gt=0)
+    lost_after: Duration | None = Field(None, gt=0)
+    on_lost: OnLost | None = None
 
 
 class Probe(Strict):
@@ -53,6 +64,12 @@ class Probe(Strict):
     type: str
     in_: str = Field("", alias="in")
     max: Temperature | None = None
+
+
+class HeaterProbe(Probe):
+    """What a heater is controlled by: its last digit never stands still for as long as `frozen`."""
+
+    frozen: Duration = Field(180.0, gt=0)
 
 
 class HeaterLimits(Strict):
@@ -81,7 +98,7 @@ class HeaterEntry(Entry):
     """A temperature controller."""
 
     unit: int = Field(1, ge=1, le=247)
-    probe: Probe | None = None
+    probe: HeaterProbe | None = None
     limits: HeaterLimits
     verify: HeaterVerify = HeaterVerify()
     calibration: ProbeCalibration | None = None

@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from labctl.errors import Finding, nearest
 from labctl.expressions import Call, Name, Tree, walk
-from labctl.rig.devices import FlowEntry, PumpEntry, RelayEntry
+from labctl.rig.devices import PumpEntry, RelayEntry
 from labctl.rig.model import LoadedRig
+from labctl.rig.parts_read import signals_of
 from labctl.rules import Interlock
-from labctl.source import Mark, Place
+from labctl.source import Document, Mark, Place
 
 VALVE_FUNCTIONS = frozenset({"open", "closed", "count_open"})
 NAMES_NO_SIGNAL = VALVE_FUNCTIONS | {"token", "state", "confirmed"}
-FLOW_SIGNALS = ("flow", "setpoint", "pressure", "temperature")
-FACTS = ("ambient", "site.attended", "trap.cold", "reagent.keep_at")
 
 
 def interlock_names(rig: LoadedRig) -> Iterator[Finding]:
     """Find every name in the rig's interlocks that nothing on the rig bears."""
-    for n, interlock in enumerate(rig.model.interlocks):
-        yield from _gates(rig, interlock, ("interlocks", n))
-        yield from _conditions(rig, interlock, ("interlocks", n))
+    yield from names_of_rules(rig, rig.model.interlocks, rig.document)
 
 
-def _gates(rig: LoadedRig, interlock: Interlock, place: Place) -> Iterator[Finding]:
+def names_of_rules(
+    rig: LoadedRig, interlocks: Sequence[Interlock], document: Document
+) -> Iterator[Finding]:
+    """Find every name in interlocks, written in a document, that nothing on the rig bears."""
+    for n, interlock in enumerate(interlocks):
+        yield from _gates(rig, interlock, document, ("interlocks", n))
+        yield from _conditions(rig, interlock, document, ("interlocks", n))
+
+
+def _gates(
+    rig: LoadedRig, interlock: Interlock, document: Document, place: Place
+) -> Iterator[Finding]:
     known = _outputs(rig) | _pumps(rig)
     for m, gate in enumerate(interlock.gates):
         if gate not in known and not _hand_manifold(rig):
             message = f"{interlock.id} gates {gate!r}; no such output or pump{nearest(gate, known)}"
-            mark = rig.document.mark((*place, "gates", m))
+            mark = document.mark((*place, "gates", m))
             yield mark.finding("names.unknown_output", message)
 
 
-def _conditions(rig: LoadedRig, interlock: Interlock, place: Place) -> Iterator[Finding]:
+def _conditions(
+    rig: LoadedRig, interlock: Interlock, document: Document, place: Place
+) -> Iterator[Finding]:
     for key in ("require", "when", "unless"):
         condition = getattr(interlock, key)
         if condition is not None:
-            mark = rig.document.mark((*place, key))
+            mark = document.mark((*place, key))
             yield from _condition(rig, interlock.id, condition.tree, mark)
 
 
@@ -84,11 +94,5 @@ def _asked(tree: Tree) -> Iterator[str]:
 
 
 def _signals(rig: LoadedRig) -> Iterator[str]:
-    yield from rig.model.signals
-    yield from FACTS
-    for name, entry in rig.model.devices.items():
-        yield f"{name}.speed"
-        if isinstance(entry, RelayEntry):
-            yield from (f"{name}.{part}" for part in (*entry.coils, *entry.inputs))
-        if isinstance(entry, FlowEntry):
-            yield from (f"{name}.{part}" for part in FLOW_SIGNALS)
+    yield from (name for name, _, _ in signals_of(rig))
+    yield from (f"{name}.speed" for name in rig.model.devices)

@@ -18,6 +18,7 @@ from labctl.capabilities import (
     VacuumPump,
 )
 from labctl.clock import Clock
+from labctl.errors import RefusedByDeviceError
 from labctl.registry import listing, load
 from labctl.rig.by_hand import HandBoard, HandStirrer, HandVacuum
 from labctl.rig.devices import PersonEntry, RelayEntry
@@ -52,6 +53,7 @@ class OpenRig:
             if any(device.port == name for device in rig.model.devices.values())
         }
         self.devices: dict[str, Device] = {}
+        self._known: dict[str, Identity] = {}
         for name, entry in rig.model.devices.items():
             if not isinstance(entry, PersonEntry):
                 made = load("drivers", entry.kind)(self.ports[entry.port], settings_of(entry, name))
@@ -65,7 +67,24 @@ class OpenRig:
         """
         for port in self.ports.values():
             await port.open()
-        return {name: await device.connect() for name, device in self.devices.items()}
+        self._known = {name: await device.connect() for name, device in self.devices.items()}
+        return self._known
+
+    async def reopen(self, port: str) -> None:
+        """Open a lost port again, under whatever name it has now, and connect what is on it.
+
+        Raises:
+            DeviceError: it cannot be opened yet, or somebody else answers on it; it stays lost.
+        """
+
+        async def verify() -> None:
+            for name, device in self.devices.items():
+                if self.rig.model.devices[name].port == port:
+                    found, known = await device.connect(), self._known.get(name)
+                    if known is not None and found != known:
+                        raise RefusedByDeviceError(name, "who it is", str(known), str(found))
+
+        await self.ports[port].reopen(verify)
 
     async def close(self) -> None:
         """Close the ports, last opened first."""

@@ -36,8 +36,14 @@ def hardware_wires(
         if entry.visa:
             return VisaWire(name, entry.visa, clock)
         settings = line_settings(rig, name, entry)
-        path = entry.path or adapter_path(name, entry.usb, numbers())
-        return SerialWire(name, path, settings, clock)
+        if entry.path:
+            return SerialWire(name, entry.path, settings, clock)
+
+        def plugged_in() -> str:
+            return adapter_path(name, entry.usb, numbers())
+
+        plugged_in()
+        return SerialWire(name, plugged_in, settings, clock)
 
     return make
 

@@ -13,6 +13,7 @@ import select
 import socket
 import termios
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import serial
@@ -187,35 +188,39 @@ class DescriptorWire(ABC):
 class SerialWire(DescriptorWire):
     """A serial port, a pty or a pyserial URL such as `socket://host:port`.
 
+    `url` may be a function that finds the port anew whenever it is opened: an adapter that was
+    unplugged comes back under another name.
+
     A pseudo-terminal cannot do 7 data bits or parity on Linux; there the line is relaxed to 8N1.
     """
 
-    def __init__(self, name: str, url: str, settings: LineSettings, clock: Clock) -> None:
+    def __init__(
+        self, name: str, url: str | Callable[[], str], settings: LineSettings, clock: Clock
+    ) -> None:
         super().__init__(name, clock)
-        self._url = url
+        self._find = url
         self._settings = settings
         self._serial: serial.SerialBase | None = None
 
     async def _connect(self) -> int:
         settings = self._settings
-        if self._url.startswith("/dev/pts/"):
+        url = self._find if isinstance(self._find, str) else self._find()
+        if url.startswith("/dev/pts/"):
             settings = LineSettings(settings.baud)
         try:
             port = serial.serial_for_url(
-                self._url,
+                url,
                 baudrate=settings.baud,
                 bytesize=settings.data_bits,
                 parity=settings.parity,
                 stopbits=settings.stop_bits,
                 timeout=0,
-                exclusive=None if "://" in self._url else True,
+                exclusive=None if "://" in url else True,
             )
         except (serial.SerialException, ValueError, termios.error) as error:
-            raise PortLostError(
-                self._name, f"to open {self._url}", "a free port", str(error)
-            ) from None
+            raise PortLostError(self._name, f"to open {url}", "a free port", str(error)) from None
         self._serial = port
-        if "://" not in self._url:
+        if "://" not in url:
             _tell_silence_from_loss(port.fileno())
         return int(port.fileno())
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from labctl.clock import NS, Clock, Priority
-from labctl.errors import AbandonedError, NoReplyError
+from labctl.errors import AbandonedError, LabctlError, NoReplyError, PortLostError
 from labctl.framing import Frame
 
 Trace = Callable[[int, str, bytes], None]
@@ -71,6 +71,8 @@ class Port:
         self.name = name
         self.unsolicited: list[Callable[[bytes], None]] = []
         self.trace: Trace | None = None
+        self.lost = False
+        self._verifier: asyncio.Task[object] | None = None
         self._wire = wire
         self._clock = clock
         self._gap_ns = gap_ns
@@ -91,6 +93,33 @@ class Port:
     async def close(self) -> None:
         """Close the wire; closing twice is allowed."""
         await self._wire.close()
+
+    async def reopen(self, verify: Callable[[], Awaitable[None]]) -> None:
+        """Open a lost wire again; nobody but `verify` may ask before it has returned.
+
+        `verify` makes sure that the same instruments answer.
+
+        Raises:
+            LabctlError: it cannot be opened, or `verify` refused; the port stays lost.
+        """
+        await self._wire.close()
+        await self._wire.open()
+        self._owed.clear()
+        self._verifier = asyncio.current_task()
+        try:
+            await verify()
+        except LabctlError:
+            self.lost = True
+            raise
+        else:
+            self.lost = False
+        finally:
+            self._verifier = None
+
+    def _refuse_if_lost(self, device: str, data: bytes) -> None:
+        if self.lost and asyncio.current_task() is not self._verifier:
+            got = "it was lost, and is not verified yet"
+            raise PortLostError(device, repr(data), "an open port", got)
 
     async def ask(
         self,
@@ -115,11 +144,15 @@ class Port:
         else:
             await self._queue(priority)
         try:
+            self._refuse_if_lost(device, question)
             await self._send(device, question, gate)
             owed = len(self._owed)
             self._owed.append(frame)
             reply = await self._reply(device, question, frame, timeout_s, owed)
             self._owed.clear()
+        except PortLostError:
+            self.lost = True
+            raise
         finally:
             self._release()
         return reply
@@ -142,7 +175,11 @@ class Port:
         else:
             await self._queue(priority)
         try:
+            self._refuse_if_lost(self.name, data)
             await self._send(self.name, data, gate)
+        except PortLostError:
+            self.lost = True
+            raise
         finally:
             self._release()
 

@@ -89,27 +89,29 @@ def _seen(bench: Bench, name: str) -> list[str]:
 _SET: Final = "a device"
 KINDS: Final = (
     kind("F13", "device", reboot, "a device that can be switched off", able("power_cycle"),
-         "a heater comes back cold or at its own setpoint and a pump with its alarm; a step that "
-         "waits for it times out and asks; nothing compares the settings again", "step",
+         "a pump's alarm or a heater's other setpoint freezes the run and asks: adopt or restore; "
+         "silent for longer than a reading may be old, its interlock trips", "poll",
          argument("away", 3.0, "how long it does not answer", unit="time", high=3600.0),
-         yet="a reboot shorter than a missing reading goes unnoticed, settings are not read again"),
+         yet="a short reboot that leaves every setting as it was goes unnoticed"),
     kind("F14", "device", stale_reading, _SET, device,
-         "none: a frozen reading looks fresh; a step that waits for a change times out and asks",
-         "nobody",
-         yet="no rule for a frozen reading (R7); only a second probe shows it"),
+         "a frozen reading looks fresh; of a heater's, R8 trips when the second probe moves on, R7 "
+         "once the digits stand for longer than the sensor's `frozen`; else a step that waits for "
+         "a change times out and asks", "interlock",
+         yet="within a hold shorter than `frozen` nobody notices"),
     kind("F15", "device", stuck_value, "a device that reads a temperature or a pressure",
          touching(*_READ),
-         "as what the value means to interlocks; where it is plausible, a step times out and asks",
-         "interlock", argument("value", "", "in °C or mbar", low=-300.0, high=2000.0),
-         yet="no observer (R6); only a second probe shows it"),
+         "a step no flask can make trips R1, R2 or R3, others as interlocks see the value; where "
+         "it is plausible, a step times out and asks", "interlock",
+         argument("value", "", "in °C or mbar", low=-300.0, high=2000.0),
+         yet="a value close to the true one shows only by R7, or to a second probe"),
     kind("F16", "device", busy, _SET, device,
          "the question times out, the value is missing; a command that cannot be confirmed fails "
          "its step, which asks", "transport",
          argument("count", 3.0, "how many questions, 0 for all", high=1e6)),
     kind("F17", "device", front_panel, "a device with a knob or keys", able("turn"),
          "a stirrer that stands, a pump that stops and a gauge in Torr are met by interlocks and "
-         "counters; a heater's new setpoint shows when recipe_max trips", "interlock",
+         "counters; a heater's new setpoint freezes the run and asks: adopt or restore", "poll",
          argument("value", "", "the new setpoint, speed or unit; 0 stops a pump", low=-300.0,
                   high=3000.0),
-         yet="settings are not read again during a run"),
+         yet="only a heater's setpoint is compared, poll by poll"),
 )  # fmt: skip

@@ -145,10 +145,10 @@ _READS: Final = touching(*_TEMPERATURES)
 _PROBED: Final = touching(*_PROBES)
 _HEATS: Final = touching(*_OUTPUTS)
 _FLASK: Final = either(touching("heater"), _heats_flask)
-_SECOND: Final = "two_probes trips where there is a second probe"
+_SECOND: Final = "R8 trips once two probes differ by 8 K for 10 s"
 _BLIND: Final = (
-    "two_probes trips as soon as either reads 60 °C; with one probe the flask is heated with full "
-    "power (past 190 °C in a ramp to 90 °C) until the ramp's step times out"
+    "R2 trips on a fall that no flask can make; near room temperature, where the step is small, "
+    "R4 or R6 does, and R8 where there is a second probe"
 )
 _CONTACT: Final = argument("contact", 0.7, "how much of it is still in the liquid")
 _PROBE: Final = "a device with a probe in the flask"
@@ -159,30 +159,27 @@ KINDS: Final = (
          "the controller cuts its output; the reading is missing and too_hot trips", "interlock"),
     kind("F18", "thermal", tc_short, "a device with a temperature probe", _READS,
          _BLIND, "interlock",
-         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
+         yet="for 3 min after a dose or a quench only recipe_max and the hardware limiter watch"),
     kind("F18", "thermal", tc_reversed, "a device with a temperature probe", _READS,
          _BLIND, "interlock",
-         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
+         yet="for 3 min after a dose or a quench only recipe_max and the hardware limiter watch"),
     kind("F19", "thermal", probe_out, _PROBE, _PROBED,
-         f"{_SECOND} as soon as either reads 60 °C; with one the flask is heated past its setpoint",
-         "interlock",
-         yet="with one probe nobody notices, with two not for 3 min after an injection; R2"),
+         _BLIND, "interlock",
+         yet="for 3 min after a dose or a quench only recipe_max and the hardware limiter watch"),
     kind("F19", "thermal", probe_slip, _PROBE, _PROBED,
-         f"{_SECOND} once they differ by 8 K; with one probe nobody notices", "interlock",
-         _CONTACT,
-         yet="below 60 °C, and for 3 min after an injection, two_probes sleeps; R2, R8"),
+         f"R2 trips where it slips far, {_SECOND}", "interlock", _CONTACT,
+         yet="for 3 min after a dose or a quench only recipe_max and the hardware limiter watch"),
     kind("F19", "thermal", probe_creep, _PROBE, _PROBED,
-         f"{_SECOND} once they differ by 8 K; with one probe nobody notices", "interlock",
+         f"{_SECOND}; with one probe R6 sees it late or never", "interlock",
          _CONTACT, argument("over", 600.0, "how long it takes", unit="time", high=86400.0),
-         yet="below 60 °C, and for 3 min after an injection, two_probes sleeps; R8"),
+         yet="one probe alone: 2 of 10 creeping probes were missed"),
     kind("F20", "thermal", ssr_stuck_on, _HEATER, _HEATS,
-         "the ramp overshoots until recipe_max trips, 8 K above the recipe's highest temperature; "
-         "then heater off does nothing: the guard's contactor cuts it", "interlock",
-         yet="no rule for heat without output (R5)"),
+         "R5 trips on heat that comes without output; heater off does nothing then: the guard's "
+         "contactor cuts it", "interlock"),
     kind("F20", "thermal", heater_open, _HEATER, _HEATS,
-         "the ramp does not arrive: its step times out and asks", "step"),
+         "R4 trips: full power, and no heat", "interlock"),
     kind("F21", "thermal", mantle_unplugged, "the vessel, or its heater", _FLASK,
-         "the ramp does not arrive: its step times out and asks", "step"),
+         "R4 trips: full power, and no heat", "interlock"),
     kind("F22", "thermal", wrong_mantle, "the vessel, or its heater", _FLASK,
          "a weak one: the ramp does not arrive, its step times out and asks. A strong one: the "
          "controller holds its setpoint with less output and nobody notices", "step",

@@ -258,10 +258,10 @@ KINDS: Final = (
     _row("F9", crc_storm, _READ_AGAIN + "; readings that stay away too long trip their interlock",
          "driver", COUNT, argument("share", 0.5, "what share of the replies"),
          yet="commands of the safe state may fail for good: they are tried once"),
-    _row("F10", usb_unplug, "the port is lost and not opened again in this run; readings go "
-         "missing, their interlock trips. A heater on that port keeps its setpoint: only the "
-         "hardware limiter is left", "transport", whole=True,
-         yet="the port is not opened again; only the guard's contactor cuts the heater"),
+    _row("F10", usb_unplug, "the port is lost, opened again by its serial number, its instruments "
+         "verified before they are used; meanwhile their policies for silence hold, and the "
+         "interlock of a missing reading trips", "transport", whole=True,
+         yet="until the port is back only the guard's contactor cuts a heater on it"),
     _row("F11", port_busy, "the run ends before it began: exit 3 and the port's name", "transport",
          whole=True),
     _row("F12", half_open, "every question times out; readings go missing, their interlock trips. "

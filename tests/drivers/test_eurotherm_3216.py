@@ -134,7 +134,7 @@ def test_a_setting_that_would_change_the_meaning_is_refused(on_heater, address, 
     assert on_heater(main) == {}
 
 
-def test_a_poll_is_one_question_with_the_status_every_fifth_time(on_heater, plant):
+def test_a_poll_is_one_question_with_the_status_every_second_time(on_heater, plant):
     plant.things["flask.T"] = 99.0
 
     async def main(driver, sim, clock):
@@ -144,7 +144,7 @@ def test_a_poll_is_one_question_with_the_status_every_fifth_time(on_heater, plan
         return values, len(sent)
 
     values, asked = on_heater(main)
-    assert asked == 12
+    assert asked == 15
     for measured_c, target_c, working_c, output in values:
         assert measured_c == pytest.approx(99.0, abs=0.4)
         assert (target_c, working_c, output) == (20.0, 20.0, 0.0)
@@ -454,3 +454,34 @@ def test_no_bytes_whatever_are_read_as_a_temperature(first, second):
             return None
 
     assert on_script(main, status(0), first, second) is None
+
+
+def test_what_is_turned_at_the_panel_is_seen_by_the_next_two_polls(on_heater):
+    async def main(driver, sim, clock):
+        await driver.connect()
+        sim._write((2, 77.0), clock.now_ns())
+        await driver.poll()
+        before = driver.changed()
+        await driver.ramp(120.0, 10.0)
+        await driver.poll()
+        await driver.poll()
+        own = driver.changed()
+        sim._write((2, 77.0), clock.now_ns())
+        await driver.poll()
+        turned = driver.changed()
+        await driver.ramp(120.0, 10.0)
+        sim._write((273, 1.0), clock.now_ns())
+        await driver.poll()
+        await driver.poll()
+        by_hand = driver.changed()
+        await driver.off()
+        await driver.poll()
+        await driver.poll()
+        return before, own, turned, by_hand, driver.changed()
+
+    before, own, turned, by_hand, off = on_heater(main)
+    assert before is None, "nothing was commanded yet"
+    assert own is None
+    assert (turned.found, turned.meant) == (77.0, 120.0)
+    assert by_hand.text == "it was put to manual at its panel"
+    assert off is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -12,6 +13,8 @@ from labctl.bench import Bench, DoseRequest, Estimate, Resume, Scene
 from labctl.chemistry.flask import Flask
 from labctl.fields import Amount, Volume
 from labctl.recipe.steps.base import Step
+
+HOT_C = 60.0
 
 
 class Charge(Step):
@@ -48,11 +51,14 @@ class Charge(Step):
         load = bench.scene.loads[self.reagent]
         by_hand = self.by == "hand" or not load.pump
         over_s = 0.0 if by_hand else 60 * volume_ml / (load.rates_ml_min[1] / 2)
-        await bench.dose(
-            DoseRequest(
-                bench.step_id, self.reagent, volume_ml, self.amount, over_s, by_hand, "charge"
-            )
+        request = DoseRequest(
+            bench.step_id, self.reagent, volume_ml, self.amount, over_s, by_hand, "charge"
         )
+        at_c = bench.value("flask.T")
+        # A hot flask falls by what is poured in cold; the rules on its temperature expect it.
+        hot = at_c is not None and at_c > HOT_C
+        with bench.token("injection") if hot else nullcontext():
+            await bench.dose(request)
 
     def summary(self) -> str:
         """Say what is charged."""

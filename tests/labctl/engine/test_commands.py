@@ -206,3 +206,23 @@ def test_an_abort_is_heard_at_once_in_every_state(conducted, at_s):
     assert command[1]
     off_ns = next(e.t_ns for e in run.events if e.code == "aborting")
     assert off_ns - at_s * NS <= 0.1 * NS
+
+
+WARN = """- {id: slow, severity: warn, require: stirrer.speed > 200 rpm, max_age: 5 s, grace: 20 s,
+   latch: yes}
+"""
+
+
+def test_a_latched_warning_stays_until_somebody_acknowledges_it(conducted, rig_text):
+    steps = "  - hold: {for: 30 s}\n  - stir: 100 rpm\n  - hold: {for: 30 s}\n  - stir: 600 rpm\n"
+    during = {20: say("ack", "slow"), 90: say("ack", "slow"), 95: say("ack", "")}
+    run = conducted(steps + "  - hold: {for: 60 s}\n", rig=rig_text + WARN, during=during)
+    assert run.outcome == "complete"
+    (alarm,) = [alarm for alarm in run.alarms if alarm.id == "slow"]
+    assert alarm.severity == "warn"
+    assert 30 < alarm.t_on_ns / NS < 45
+    assert alarm.t_off_ns == 90 * NS
+    assert [(verb, accepted) for verb, accepted, _ in commands(run)] == [
+        ("ack", False), ("ack", True), ("ack", False),
+    ]  # fmt: skip
+    assert "no interlock 'slow' stands violated" in commands(run)[0][2]

@@ -59,7 +59,7 @@ def test_roles_lead_to_a_device_and_its_part():
 def test_conditions_are_parsed_and_keep_their_text():
     first = load_rig(BUNDLED).model.interlocks[0]
     assert (first.id, first.require.text) == ("too_hot", "flask.T < 345 C")
-    assert (first.require.tree.operator, first.max_age, first.for_) == ("<", 5.0, 2.0)
+    assert (first.require.tree.operator, first.max_age, first.for_.seconds) == ("<", 5, 2)
 
 
 @pytest.mark.parametrize(

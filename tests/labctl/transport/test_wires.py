@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labctl.clock import NS, WallClock
-from labctl.errors import NoReplyError, PortLostError
+from labctl.errors import NoReplyError, PortLostError, RefusedByDeviceError
 from labctl.framing import until
 from labctl.transport import Port, Priority
 from labctl.transport.descriptor import LineSettings, SerialWire, TcpWire
@@ -207,3 +207,48 @@ async def test_opening_and_closing_leaks_nothing(kind):
             await port.open()
             assert await port.ask("clerk", b"again\n", LINE) == b"re again\n"
         assert descriptors() <= before + 1
+
+
+async def test_an_adapter_that_comes_back_under_another_name_is_verified_before_anybody_asks():
+    clock, clerk = WallClock(), Clerk()
+    first = await serve_pty(clerk, clock.now_ns)
+    where = [first.path]
+    port = Port("line", SerialWire("line", lambda: where[0], LineSettings(), clock), clock)
+    await port.open()
+    second = None
+    try:
+        assert await port.ask("clerk", b"one\n", LINE) == b"re one\n"
+        await first.close()
+        with pytest.raises(PortLostError):
+            await port.ask("clerk", b"two\n", LINE, timeout_s=0.3)
+        assert port.lost
+        second = await serve_pty(clerk, clock.now_ns)
+        where[0] = second.path
+        refused = []
+
+        async def verify():
+            with pytest.raises(PortLostError, match="not verified yet"):
+                await asyncio.create_task(port.ask("clerk", b"STOP\n", LINE))
+            refused.append(await port.ask("clerk", b"who\n", LINE))
+
+        await port.reopen(verify)
+        assert refused == [b"re who\n"]
+        assert await port.ask("clerk", b"three\n", LINE) == b"re three\n"
+        assert clerk.heard == [b"one", b"who", b"three"]
+    finally:
+        await port.close()
+        await first.close()
+        if second is not None:
+            await second.close()
+
+
+async def test_a_port_on_which_somebody_else_answers_stays_lost():
+    async with opened("pty") as (port, _, _):
+
+        async def verify():
+            raise RefusedByDeviceError("clerk", "who it is", "the clerk", "a stranger")
+
+        with pytest.raises(RefusedByDeviceError):
+            await port.reopen(verify)
+        with pytest.raises(PortLostError, match="not verified yet"):
+            await port.ask("clerk", b"one\n", LINE)

@@ -12,7 +12,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from labctl.capabilities import DeviceSettings, Gate, Identity, Look, PumpState
+from drivers.newera_ne1000.dialogue import ALARMS, NUMBER, PLAIN, Dialogue
+from labctl.capabilities import Change, DeviceSettings, Gate, Identity, Look, PumpState
 from labctl.errors import (
     DeviceError,
     GarbledError,
@@ -20,21 +21,16 @@ from labctl.errors import (
     OutOfRangeError,
     RefusedByDeviceError,
 )
-from labctl.framing.newera import Packet, find_packet, four_digits, reply_from, seal
+from labctl.framing.newera import four_digits
 from labctl.readings import Channel
 from labctl.transport import Priority
 
 if TYPE_CHECKING:
     from labctl.transport import Port
 
-_TIMEOUT_S = 0.5
-_QUIET_S = 0.05
-_NUMBER = r"(\d{1,4}(?:\.\d{0,3})?|\.\d{1,3})"
-_REPLY = re.compile(r"(\d\d)(?:A\?([RSTEO])|([IWSPTUX])(.*))", re.ASCII)
-_DISPENSED = re.compile(rf"I{_NUMBER}W{_NUMBER}(ML|UL)", re.ASCII)
-_PLAIN = re.compile(_NUMBER, re.ASCII)
-_RATE = re.compile(rf"{_NUMBER}(MM|UM|MH|UH)", re.ASCII)
-_VOLUME = re.compile(rf"{_NUMBER}(ML|UL)", re.ASCII)
+_DISPENSED = re.compile(rf"I{NUMBER}W{NUMBER}(ML|UL)", re.ASCII)
+_RATE = re.compile(rf"{NUMBER}(MM|UM|MH|UH)", re.ASCII)
+_VOLUME = re.compile(rf"{NUMBER}(ML|UL)", re.ASCII)
 _WORD = re.compile(r"([A-Z]{3})", re.ASCII)
 _VERSION = re.compile(r"([A-Z]{2}\d+(?:X\d*)?)V(\d+\.\d+)", re.ASCII)
 
@@ -49,19 +45,6 @@ _STATES = {
     "P": PumpState.PAUSED,
     "T": PumpState.PAUSED,
     "U": PumpState.PAUSED,
-}
-_ALARMS = {
-    "R": "it was switched off or reset, and its counter is lost",
-    "S": "its motor stalled; look for a shut valve, a blocked line or an empty syringe",
-    "T": "it heard nothing for the time of its watchdog and stopped",
-    "E": "its pumping program has an error; connect again",
-    "O": "its pumping program left its phases; connect again",
-}
-_REFUSALS = {
-    "?": "it does not know the command",
-    "?NA": "the command does not apply now",
-    "?OOR": "the value is out of its range",
-    "?IGN": "it ignored the command because a phase was just starting; ask again",
 }
 
 # Plunger speeds common to all rows of the manual's syringe table; the margins keep a rate that is
@@ -92,7 +75,7 @@ class NewEraNe1000:
         self._bore_mm = settings.bore_mm
         self._syringe_ml = settings.syringe_ml
         self._watchdog_s = round(settings.watchdog_s)
-        self._pump = _Dialogue(port, settings.name, settings.address, safe=self._watchdog_s > 0)
+        self._pump = Dialogue(port, settings.name, settings.address, safe=self._watchdog_s > 0)
 
     async def connect(self) -> Identity:
         """Agree on the mode, read the version, and at rest set bore, unit and program.
@@ -110,6 +93,7 @@ class NewEraNe1000:
         look = await self.look()
         if (await self._pump.read(""))[0] not in _MOVING:
             await self._prepare()
+        self._pump.restarted = False
         return look.identity
 
     async def look(self) -> Look:
@@ -124,7 +108,7 @@ class NewEraNe1000:
         if not model.startswith(self.prefix):
             expected = f"a pump of {self.maker}, {self.prefix}…"
             raise RefusedByDeviceError(self.name, "VER", expected, f"{model}; correct the kind")
-        (bore,) = await self._pump.query("DIA", _PLAIN)
+        (bore,) = await self._pump.query("DIA", PLAIN)
         bores = {"bore": f"{bore} mm, the rig's is {self._bore} mm"}
         return Look(Identity(self.maker, model, firmware=firmware), bores)
 
@@ -138,6 +122,10 @@ class NewEraNe1000:
         """
         status, data = await self._pump.read("DIS", Priority.POLL)
         return self._infused_ml(data), 1.0 if status in {"I", "X"} else 0.0
+
+    def changed(self) -> Change | None:
+        """Return that it was switched off or reset, until it is connected anew."""
+        return Change(ALARMS["R"]) if self._pump.restarted else None
 
     @staticmethod
     def rates_ml_min(bore_mm: float) -> tuple[float, float]:
@@ -174,8 +162,8 @@ class NewEraNe1000:
         rate, rate_unit = self._rate_as_sent(rate_ml_min)
         await self._come_to_rest()
         self._pump.alarm = ""
-        await self._pump.verify("DIA", _PLAIN, self._bore)
-        await self._pump.set("PHN", "1", _PLAIN, "1")
+        await self._pump.verify("DIA", PLAIN, self._bore)
+        await self._pump.set("PHN", "1", PLAIN, "1")
         await self._pump.set("DIR", "INF", _WORD, "INF")
         await self._pump.set("RAT", rate + rate_unit, _RATE, rate, rate_unit)
         await self._pump.ask(f"VOL{unit}")
@@ -254,12 +242,12 @@ class NewEraNe1000:
 
     async def _prepare(self) -> None:
         await self._come_to_rest()
-        if float((await self._pump.query("DIA", _PLAIN))[0]) != float(self._bore):
-            await self._pump.set("DIA", self._bore, _PLAIN, self._bore)
+        if float((await self._pump.query("DIA", PLAIN))[0]) != float(self._bore):
+            await self._pump.set("DIA", self._bore, PLAIN, self._bore)
         await self._pump.ask("VOLML")
         # An older program must not go on where a dose ends: phase 2 stops.
         for phase, function in (("2", "STP"), ("1", "RAT")):
-            await self._pump.set("PHN", phase, _PLAIN, phase)
+            await self._pump.set("PHN", phase, PLAIN, phase)
             await self._pump.set("FUN", function, _WORD, function)
 
     async def _come_to_rest(self) -> None:
@@ -325,156 +313,6 @@ class WpiAl1000(NewEraNe1000):
     prefix = "AL"
 
 
-class _Dialogue:
-    """Questions to one address and their answers; keeps the last alarm until it is cleared."""
-
-    def __init__(self, port: Port, name: str, address: int, *, safe: bool) -> None:
-        self.alarm = ""
-        self._port = port
-        self._name = name
-        self._address = address
-        self._frame = reply_from(address)
-        self._safe = safe
-        self._agreed = False
-        port.unsolicited.append(self._overhear)
-
-    async def agree_on_mode(self, watchdog_s: int) -> None:
-        """Enter safe mode with a watchdog, or basic mode with 0.
-
-        What waits to be told is told first: an alarm, or nothing at all just after power-up.
-        """
-        self._agreed = False
-        for _ in range(2):
-            with contextlib.suppress(RefusedByDeviceError, NoReplyError):
-                await self.ask(f"SAF{watchdog_s}")
-        await self.ask(f"SAF{watchdog_s}")
-        self._agreed = True
-        await self.verify("SAF", _PLAIN, str(watchdog_s))
-        self.alarm = ""
-
-    async def set(self, command: str, value: str, grammar: re.Pattern[str], *expected: str) -> None:
-        """Write a setting and read it back."""
-        await self.ask(command + value)
-        await self.verify(command, grammar, *expected)
-
-    async def verify(self, command: str, grammar: re.Pattern[str], *expected: str) -> None:
-        """Read a setting, which must be as expected; numbers are compared as numbers.
-
-        Raises:
-            RefusedByDeviceError: it is not as expected.
-        """
-        got = await self.query(command, grammar)
-        if not all(_same(wanted, seen) for wanted, seen in zip(expected, got, strict=True)):
-            raise RefusedByDeviceError(
-                self._name, command, f"{' '.join(expected)} read back", " ".join(got)
-            )
-
-    async def query(self, command: str, grammar: re.Pattern[str]) -> tuple[str, ...]:
-        """Read the parts of a setting.
-
-        Raises:
-            GarbledError: the reply is not in the setting's grammar.
-        """
-        _, data = await self.read(command)
-        match = grammar.fullmatch(data)
-        if match is None:
-            raise GarbledError(self._name, command, grammar.pattern, repr(data))
-        return match.groups()
-
-    async def read(self, command: str, priority: Priority = Priority.COMMAND) -> tuple[str, str]:
-        """Ask what changes nothing, once more if the reply was garbled."""
-        try:
-            return await self.ask(command, priority)
-        except GarbledError:
-            return await self.ask(command, priority)
-
-    async def ask(
-        self, command: str, priority: Priority = Priority.COMMAND, gate: Gate | None = None
-    ) -> tuple[str, str]:
-        """Ask once; return status and data.
-
-        Raises:
-            RefusedByDeviceError: the pump said no, or reported an alarm.
-        """
-        status, data = await self.exchange(command, priority, gate)
-        if data.startswith("?"):
-            why = _REFUSALS.get(data, "it does not say why")
-            raise RefusedByDeviceError(
-                self._name, command or "status", "its consent", f"{status}{data}: {why}"
-            )
-        return status, data
-
-    async def exchange(
-        self, command: str, priority: Priority, gate: Gate | None = None
-    ) -> tuple[str, str]:
-        """Ask once; return status and data, which may be a refusal.
-
-        Raises:
-            GarbledError: the reply is no packet of this pump, or the pump got a damaged one.
-            RefusedByDeviceError: the pump reported an alarm, and did nothing else.
-        """
-        question = self.written(command)
-        reply = await self._port.ask(
-            self._name, question, self._frame, timeout_s=_TIMEOUT_S, priority=priority, gate=gate
-        )
-        alarm, status, data = self._parse(command, reply)
-        if alarm:
-            self.alarm = alarm
-            await self._hear_out(priority)
-            raise RefusedByDeviceError(
-                self._name, command or "status", "no alarm", f"alarm {alarm}: {_ALARMS[alarm]}"
-            )
-        if data == "?COM":
-            raise GarbledError(self._name, command, "that it reads the question", "?COM")
-        return status, data
-
-    def written(self, command: str) -> bytes:
-        """Write a command to this address as the mode wants it."""
-        text = f"{self._address}{command}".encode("ascii")
-        # Until the mode is agreed on, and to agree: safe packets are understood in both modes.
-        sealed = self._safe or not self._agreed or command.startswith("SAF")
-        return seal(text) if sealed else text + b"\r"
-
-    async def _hear_out(self, priority: Priority) -> None:
-        # The alarm may have come by itself while the question was on its way; then the answer to
-        # the question still follows and must not become the answer to the next one.
-        if self._safe:
-            with contextlib.suppress(NoReplyError):
-                await self._port.ask(
-                    self._name, b"", self._frame, timeout_s=_QUIET_S, priority=priority
-                )
-
-    def _parse(self, command: str, reply: bytes) -> tuple[str | None, str, str]:
-        packet = self._last_packet(reply)
-        if (
-            packet is not None
-            and packet.intact
-            and (packet.sealed is self._safe or not self._agreed)
-        ):
-            match = _REPLY.fullmatch(packet.text.decode("latin-1"))
-            if match is not None and int(match[1]) == self._address:
-                return match[2], match[3], match[4]
-        expected = f"a packet of pump {self._address:02d} with address, status and data"
-        raise GarbledError(self._name, command or "status", expected, repr(reply))
-
-    def _last_packet(self, reply: bytes) -> Packet | None:
-        # Before this pump answers, others may report alarms, which belong to their own drivers.
-        packet = find_packet(reply)
-        while packet is not None and packet.end < len(reply):
-            for listener in self._port.unsolicited:
-                listener(reply[packet.start : packet.end])
-            packet = find_packet(reply, packet.end)
-        return packet
-
-    def _overhear(self, data: bytes) -> None:
-        packet = find_packet(data)
-        while packet is not None:
-            match = _REPLY.fullmatch(packet.text.decode("latin-1"))
-            if packet.intact and match and match[2] and int(match[1]) == self._address:
-                self.alarm = match[2]
-            packet = find_packet(data, packet.end)
-
-
 def _check(settings: DeviceSettings) -> None:
     for asked, low, high, value, unit in (
         ("address", 0, 99, settings.address, ""),
@@ -494,7 +332,3 @@ def _check(settings: DeviceSettings) -> None:
         got = f"{settings.protocol} with a watchdog of {settings.watchdog_s:g} s"
         asked = f"the protocol {settings.protocol}"
         raise OutOfRangeError(settings.name, asked, expected, f"{got}; correct the rig file")
-
-
-def _same(wanted: str, seen: str) -> bool:
-    return wanted == seen if wanted.isalpha() else float(wanted) == float(seen)
