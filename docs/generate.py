@@ -13,6 +13,7 @@ from typing import cast
 from drivers.quality import RULES as RULES_OF_QUALITY
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
+from labctl.engine.sequences import COMPLETE, FREEZE, PARK, SUCK_BACK, WAYS
 from labctl.faults import GRAMMAR
 from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
@@ -289,6 +290,25 @@ def _states() -> Iterator[str]:
             yield f"    {row.source} --> {row.target}: {row.trigger}"
     yield from (f"    {state} --> [*]" for state in sorted(FINAL))
     yield "```"
+    yield from _ways()
+
+
+def _ways() -> Iterator[str]:
+    yield "\n## The ways to stand and to end\n"
+    yield "Each action is done when it was read back, and has a bound; one that fails is told, and"
+    yield "the next begins. What the rig has not is left out. A reason that comes later adds what"
+    yield "its own way has besides. An interlock names its way with `sequence`.\n"
+    yield "| way | in this order |\n| --- | --- |"
+    ways = {
+        **{f"`{name}`": way for name, way in WAYS.items()},
+        "complete": COMPLETE,
+        "complete, over a warm flask": (*COMPLETE, *SUCK_BACK),
+        "freeze": FREEZE,
+        "park": (*FREEZE, *PARK),
+    }
+    for name, way in ways.items():
+        told = "; ".join(f"{action.words} ({action.timeout_s:g} s)" for action in way)
+        yield f"| {name} | {told} |"
 
 
 def _reaction() -> Iterator[str]:

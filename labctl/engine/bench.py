@@ -49,6 +49,7 @@ class EngineBench:
         self.anchors: dict[str, float] = {}
         self.first_true: dict[str, float] = {}
         self.resumed: dict[str, float] = {}
+        self.clocks: dict[str, float] = {}
         self._run = run
         self._people = people
         self._doses = doses
@@ -108,11 +109,12 @@ class EngineBench:
         return self._run.elapsed.extra_s()
 
     def resumed_s(self) -> float | None:
-        """Return when the running step's own clock began before the run was cut off, if it did."""
+        """Return when the running step's own clock began before it was interrupted, if it did."""
         return self.resumed.pop(self.step_id, None)
 
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""
+        self.clocks[self.step_id] = at_s
         behind_ns = round((self.elapsed_s() - at_s) * NS)
         self._run.record.step_clock(self.step_key, self._run.clock.now_ns() - behind_ns)
 

@@ -7,12 +7,13 @@ Whatever ends a run, the safe-state sequence runs, outside any step.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar, cast
 
-from labctl.bench import Bench
+from labctl.bench import Bench, Resume
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench
+from labctl.engine.course import Course
 from labctl.engine.ending import Ending, through
 from labctl.engine.failing import Failing
 from labctl.engine.guarding import Guards
@@ -23,7 +24,7 @@ from labctl.engine.parts import Parts
 from labctl.engine.past import Past
 from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import SafeState, at_the_end
-from labctl.engine.sequences import ABORT, BY_TRIP, Action
+from labctl.engine.sequences import ABORT, WAYS, Action
 from labctl.errors import (
     AbortedError,
     DeviceError,
@@ -43,7 +44,7 @@ FULL = "the disk with the run's record is full: make room, then resume"
 
 
 class RedirectedError(LabctlError):
-    """A person wants the running step skipped, or begun again."""
+    """A person wants the running step skipped, or begun again, at once or after an extra step."""
 
     def __init__(self, choice: str) -> None:
         self.choice = choice
@@ -70,6 +71,8 @@ class Executor:
         self.holding = Holding(parts, self._ended_by)
         self.holding.restarts = self.redirect
         self._failing = Failing(parts, self.holding, self._abandonable)
+        self.course = Course(parts.run)
+        self._extra: PlannedStep | None = None
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
         parts.froze = self.holding.freeze
@@ -160,7 +163,7 @@ class Executor:
     def trip(self, interlock: Interlock, message: str) -> None:
         """End the run because an interlock tripped."""
         error = TripError(f"interlock {interlock.id} tripped: {message}")
-        self._finish_with(error, BY_TRIP[interlock.sequence])
+        self._finish_with(error, WAYS[interlock.sequence])
 
     @property
     def step(self) -> Step | None:
@@ -171,8 +174,21 @@ class Executor:
         """Hold the run when the running step is done."""
         self._pausing = actor
 
+    def fixup(self, text: str, by: Sequence[str], actor: str) -> str:
+        """Do one extra step before a held run goes on; return why not, or nothing.
+
+        Raises:
+            RefusedError: the step is not allowed.
+        """
+        why = self.holding.stays("fixup")
+        if why:
+            return why
+        before = self.step or self.course.coming()[0].step
+        self._extra = self.course.fixup(text, by, before)
+        return self.holding.release("fixup", actor)
+
     def redirect(self, choice: str) -> None:
-        """Abandon the running step, to `skip` it or to `retry` it from its beginning."""
+        """Abandon the running step: to `skip` it, to `retry` it, or for an extra step."""
         if self.step is not None and self._task is not None:
             self._redirect = choice
             self._task.cancel()
@@ -181,7 +197,7 @@ class Executor:
         """Return the way to the safe state that what stands violated asks for."""
         interlocks = self.parts.interlocks
         stand = [rule.source for rule in interlocks.rules if interlocks.stands(rule.source)]
-        asked = [BY_TRIP[rule.sequence] for rule in stand if rule.sequence != "abort"]
+        asked = [WAYS[rule.sequence] for rule in stand if rule.sequence != "abort"]
         return asked[0] if asked else ABORT
 
     def _finish_with(self, error: LabctlError, also: tuple[Action, ...] = ABORT) -> None:
@@ -195,14 +211,21 @@ class Executor:
             self._task.cancel()
 
     async def _stages(self) -> None:
-        planned = list(self._top())
-        for n, item in enumerate(planned):
-            following = planned[n + 1] if n + 1 < len(planned) else None
-            self._run.stage = item.stage
-            if not await self._still_to_do(item):
+        while coming := self.course.coming():
+            self._run.stage = coming[0].stage
+            if not await self._still_to_do(coming[0]):
+                self.course.begun.append(coming[0].step.id)
                 continue
             await self._paused()
-            await self._with_policy(item, following)
+            await self._next()
+
+    async def _next(self) -> None:
+        """Run the next step, if what comes was not changed so that there is none."""
+        coming = self.course.coming()
+        if coming:
+            self._run.stage = coming[0].stage
+            self.course.begun.append(coming[0].step.id)
+            await self._with_policy(coming[0], coming[1] if len(coming) > 1 else None)
 
     async def _still_to_do(self, planned: PlannedStep) -> bool:
         resumed = self._resumption
@@ -219,17 +242,27 @@ class Executor:
             self.holding.hold("pause", actor)
         await self._abandonable(self._run.elapsed.gate(), "pause")
 
-    def _top(self) -> list[PlannedStep]:
-        return [planned for planned in self._run.plan.steps if not planned.parent]
-
     async def _with_policy(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         """Run a step until it is done or skipped.
 
         Raises:
             AbortedError: a person, or nobody in time, chose to end the run.
         """
-        while await self._attempt(planned, following) not in {"done", "skip"}:
-            pass
+        how = "retry" if self._extra is None else "fixup"
+        while how not in {"done", "skip"}:
+            if how == "fixup" and self._extra is not None:
+                how = await self._do_extra(planned)
+            else:
+                how = await self._attempt(planned, following)
+
+    async def _do_extra(self, planned: PlannedStep) -> str:
+        """Do the extra step, and stand until a person says how another goes on; return how."""
+        extra, self._extra = cast("PlannedStep", self._extra), None
+        await self._with_policy(extra, None)
+        try:
+            return await self._failing.after_fixup(planned.step, extra.step)
+        except RedirectedError as redirected:
+            return redirected.choice
 
     async def _attempt(self, planned: PlannedStep, following: PlannedStep | None) -> str:
         """Run a step once; return `done`, or how it goes on: `skip`, or begun again."""
@@ -242,8 +275,16 @@ class Executor:
             except (StepFailedError, DeviceError) as error:
                 return await self._failing.after(step, str(error))
         except RedirectedError as redirected:
+            if redirected.choice == "fixup":
+                self._keep_clock(step)
             return redirected.choice
         return "done"
+
+    def _keep_clock(self, step: Step) -> None:
+        """Let a step that is interrupted for an extra one go on with the time it had."""
+        bench = cast("EngineBench", self._bench)
+        if step.resume is Resume.CONTINUE and step.id in bench.clocks:
+            bench.resumed[step.id] = bench.clocks[step.id]
 
     async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         bench = cast("EngineBench", self._bench)

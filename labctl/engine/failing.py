@@ -44,7 +44,7 @@ class Failing:
         self._tries: Counter[str] = Counter()
 
     async def after(self, step: Step, reason: str) -> str:
-        """Return how the step goes on: `retry`, `resume` (both begin it again) or `skip`.
+        """Return how it goes on: `retry`, `resume` (both begin the step again), `skip`, `fixup`.
 
         Raises:
             AbortedError: the recipe, a person, or nobody in time, chose to end the run.
@@ -118,6 +118,14 @@ class Failing:
         await self._within(run.elapsed.gate(), f"thaw before parking {step.id}")
         run.deviation(f"{step.id}: {park}")
         return await self._stands(step, "park", str(park), unanswered=park.unanswered)
+
+    async def after_fixup(self, step: Step, extra: Step) -> str:
+        """Stand after an extra step until a person says how the run goes on; return how.
+
+        Raises:
+            AbortedError: the person, or nobody in time, chose to end the run.
+        """
+        return await self._stands(step, "freeze", f"{extra.id} ({extra.summary()}) is done")
 
     async def _stands(
         self, step: Step, how: Literal["freeze", "park"], reason: str, *, unanswered: bool = False

@@ -114,18 +114,21 @@ class Holding:
             task.cancel()
 
     def release(self, choice: str, actor: str) -> str:
-        """Let a held run go on (`resume`, `retry`, `skip`); return why not, or nothing."""
+        """Let a held run go on (`resume`, `retry`, `skip`, `fixup`); return why not, or nothing."""
+        why = self.stays(choice)
+        if not why and self._choice is not None:
+            self._run.deviation(f"{choice} by {actor} after: {self._run.machine.cause}")
+            self._choice.set_result(choice)
+        return why
+
+    def stays(self, choice: str) -> str:
+        """Say why the run cannot go on so now, or nothing."""
         state = self._run.machine.state
         if state is not State.HELD or self._choice is None or self._choice.done():
             return f"{choice} is not possible while the run is {state.value}"
-        if self._how == "pause" and choice != "resume":
+        if self._how == "pause" and choice not in {"resume", "fixup"}:
             return f"{choice} is not possible between steps; resume, then say it"
-        why = self._still()
-        if why:
-            return why
-        self._run.deviation(f"{choice} by {actor} after: {self._run.machine.cause}")
-        self._choice.set_result(choice)
-        return ""
+        return self._still()
 
     def _still(self) -> str:
         """Say what stands against going on, or nothing."""
@@ -161,7 +164,7 @@ class Holding:
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
         await self._stand(how, reason, interlock)
         choice = await self._go_on(await self._chosen(reason, asks=interlock is not None))
-        if choice in {"skip", "retry"}:
+        if choice in {"skip", "retry", "fixup"}:
             self.restarts(choice)
 
     async def _stand(self, how: How, reason: str, interlock: Interlock | None) -> None:
@@ -289,13 +292,12 @@ class Holding:
             await self._run.clock.sleep_until(self._run.clock.now_ns() + NS)
 
     async def _go_on(self, choice: str) -> str:
-        """Let the run go on; return `resume`, `retry` or `skip`, or nothing if it stands again."""
+        """Let the run go on; return how, or nothing if it stands again."""
         run = self._run
-        trigger = {"resume": Trigger.RESUME, "skip": Trigger.SKIP, "retry": Trigger.RETRY}[choice]
-        if not run.machine.fire(trigger):
+        if not run.machine.fire(Trigger(choice)):
             return ""
         self._causes.clear()
-        if choice == "resume" or self._how == "park":
+        if choice in {"resume", "fixup"} or self._how == "park":
             await self._back()
         if choice == "resume" and self._gas_changed:
             choice = "retry"

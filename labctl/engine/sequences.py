@@ -68,7 +68,7 @@ LET_DOWN = Action("let_down", "the flask let down to its park temperature")
 FREEZE: tuple[Action, ...] = (KEEP, PAUSE)
 PARK: tuple[Action, ...] = (BLANKET, STIR, LET_DOWN)
 
-BY_TRIP: Mapping[str, tuple[Action, ...]] = {"abort": ABORT, "leak": LEAK, "n2_loss": N2_LOSS}
+WAYS: Mapping[str, tuple[Action, ...]] = {"abort": ABORT, "leak": LEAK, "n2_loss": N2_LOSS}
 
 Do = Callable[[], Awaitable[None]]
 

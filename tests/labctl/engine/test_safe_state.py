@@ -11,7 +11,7 @@ from labctl.engine.commands import Command
 from labctl.engine.executor import Executor
 from labctl.engine.machine import State
 from labctl.engine.safe_state import SafeState
-from labctl.engine.sequences import ABORT, BY_TRIP, COMPLETE, FREEZE, LEAK, N2_LOSS, PARK
+from labctl.engine.sequences import ABORT, COMPLETE, FREEZE, LEAK, N2_LOSS, PARK, WAYS
 from labctl.errors import AbortedError
 from labctl.loop import Interrupt
 
@@ -69,7 +69,7 @@ def test_each_way_has_what_its_cause_asks_for():
     assert "rise" not in keys(LEAK)
     assert keys(FREEZE) == ["keep", "pause"]
     assert keys((*FREEZE, *PARK)) == ["keep", "pause", "blanket", "stir", "let_down"]
-    assert set(BY_TRIP) == {"abort", "leak", "n2_loss"}
+    assert set(WAYS) == {"abort", "leak", "n2_loss"}
 
 
 def test_from_a_vacuum_inert_gas_comes_slowly_and_only_after_a_look_at_the_pressure(conducted):
