@@ -8,6 +8,7 @@ from dataclasses import replace
 from labctl.check import (
     doses,
     due,
+    failing,
     fluidics,
     gas,
     hf,
@@ -88,6 +89,9 @@ RULES: dict[str, Rule] = {
     "order.zinc_hot": order.zinc_hot,
     "order.sulfur_hold": order.sulfur_hold,
     "order.pl_not_the_end": order.pl_not_the_end,
+    "failing.skipped": failing.skipped,
+    "failing.repeated": failing.repeated,
+    "failing.unparked": failing.unparked,
     "people.unattended": people.unattended,
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
@@ -110,6 +114,7 @@ RULES: dict[str, Rule] = {
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
     "due.cutout",
+    "failing.skipped",
     "fluidics.shared_line",
     "gas.closed_heating",
     "hf.wetted",

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Answer, Bench, Criterion, Estimate, Question, Resume, Ruling, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import AbortedError, StepFailedError
+from labctl.errors import AbortedError, ParkError, StepFailedError
 from labctl.fields import Duration, Strict, Wavelength, WavelengthRate
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
@@ -88,7 +88,8 @@ class WaitUntil(Step):
 
         Raises:
             StepFailedError: the instrument failed, nothing reacted, or the timeout means failure.
-            AbortedError: the person chose, or by silence left it, to park.
+            ParkError: the person chose, or by silence left it, to park.
+            AbortedError: the person chose to end the run.
         """
         allowed_s = self.timeout
         while True:
@@ -102,6 +103,8 @@ class WaitUntil(Step):
             if answer.choice == "accept":
                 bench.deviation(f"accepted by a person: {ruling.reason}")
                 return
+            if answer.choice == "park":
+                raise ParkError(f"park: {ruling.reason}", unanswered=answer.by_default)
             if not answer.choice.startswith("extend"):
                 raise AbortedError(f"{answer.choice}: {ruling.reason}")
             allowed_s = parse(answer.choice.removeprefix("extend"), "time").value
@@ -157,7 +160,7 @@ class WaitUntil(Step):
             rule = self.on_no_data
         if not isinstance(rule, OnTimeout):
             if rule == "park":
-                raise AbortedError(f"park: {ruling.reason}")
+                raise ParkError(f"park: {ruling.reason}")
             raise StepFailedError(ruling.reason)
         text = f"{rule.ask} ({ruling.reason})"
         return await bench.ask(

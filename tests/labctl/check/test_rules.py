@@ -12,6 +12,7 @@ from labctl.recipe.load import recipe_of
 from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import load_rig, rig_of
 from labctl.source import compose, validate
+from tests.labctl.check.test_failing import CASES as FAILING
 from tests.labctl.check.test_hf_and_heat import CASES as HF_AND_HEAT
 from tests.labctl.check.test_interlocks import CASES as INTERLOCKS
 from tests.labctl.check.test_lines_and_order import CASES as LINES_AND_ORDER
@@ -23,7 +24,7 @@ SHIPPED = {
     "sheet": (ROOT / "recipes/inp_zns_surface_initiated.batch.yaml").read_text(encoding="utf-8"),
     "rig": (ROOT / "simulators/rig.yaml").read_text(encoding="utf-8"),
 }
-FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS)
+FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS, FAILING)
 MANUAL = load_rig(ROOT / "rigs/manual.yaml")
 
 
