@@ -126,7 +126,7 @@ LOADING = {
     "dose.solid": "a solid without a solvent is weighed: an amount, not a volume.",
     "questions.default": "the default is one of the choices.",
     "questions.choice": "a choice is a word that is acted upon, or says which one it stands for.",
-    "questions.default_proceeds": "a default must not be a choice that goes on: it parks or aborts.",
+    "questions.default_proceeds": "a default never goes on: it parks or aborts.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",
     "choices.argument": "an argument is missing, or not of its parameter's kind.",
     "choices.series": "a value of the series cannot be set, is not allowed, or stands twice.",

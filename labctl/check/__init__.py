@@ -35,6 +35,7 @@ RULES: dict[str, Rule] = {
     "vacuum.rough_only": vacuum.rough_only,
     "vacuum.rough_takes": vacuum.rough_takes,
     "vacuum.too_fast": vacuum.too_fast,
+    "vacuum.acetic_acid": vacuum.acetic_acid,
     "vacuum.gauge": vacuum.gauge,
     "vacuum.solvent_loss": vacuum.solvent_loss,
     "trap.argon": trap.argon,

@@ -9,6 +9,7 @@ W = Severity.WARNING
 ZNS, CORES = "inp_zns_surface_initiated", "inp_cores_2p4"
 LEAK = "leak_test: {T_below: 40 C, pump_to: 100 mTorr, isolate: 5 min, rise_below: 20 mTorr/min}"
 DEGAS = "degas: {at: 120 C, for: 30 min, below: 100 mTorr, timeout: 90 min}"
+NO_ACID = ("recipe", "zinc acetate in oleic acid", "zinc oleate in ODE")
 PRIME_HF = "  - prime: {reagents: [HF], into: hf_waste}\n"
 EARLY_S = PRIME_HF + "  - inject: {reagent: S, amount: 0.25 mmol, over: 60 s}\n"
 EARLY_ZN = PRIME_HF + "  - inject: {reagent: ZN, amount: 0.2 mmol, over: 60 s}\n"
@@ -66,11 +67,11 @@ CASES = [
          "keep_at: 78 C", "PP stands 80", also=(("rig", WARM, WARM.replace("PTFE", "PP")),)),
     Case("thermal.air_exposure", "stock", "recipe", "backfill: {cycles: 1}", "stir: 200 rpm",
          "200 C, rate", "backfill: {cycles: 1}", "still holds air",
-         also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"))),
+         also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"), NO_ACID)),
     Case("thermal.air_exposure", "stock", "recipe", "ramp: {to: 200 C", "ramp: {to: 65 C", "65 C",
          "ramp: {to: 60 C", "passes 60",
          also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"),
-               ("recipe", "backfill: {cycles: 1}", "stir: 200 rpm"))),
+               ("recipe", "backfill: {cycles: 1}", "stir: 200 rpm"), NO_ACID)),
     Case("vessel.fill_low", "stock", "recipe", "volume: 10 mL", "volume: 0.3 mL", "degas:",
          "volume: 1 mL", "cover thermometer and stir bar"),
 ]  # fmt: skip
