@@ -105,6 +105,8 @@ RULES: dict[str, Rule] = {
 }
 
 
+EARLY_ROUNDS = (1, 2)
+
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
     "fluidics.shared_line",
@@ -123,13 +125,27 @@ def check(plan: Plan) -> list[Finding]:
 
     An `accept` of a rule that is not known, or can never be accepted, is itself an error.
     """
-    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    findings = _found(plan)
     accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
     noted = [
         _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
         for finding in findings
     ]
     return [*_wrongly_accepted(plan), *noted]
+
+
+def _found(plan: Plan) -> list[Finding]:
+    """Run the rules; over a repeat in its last round, and then in the first two of them.
+
+    What is told of the last round is not told again of an earlier one.
+    """
+    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    for number in EARLY_ROUNDS if plan.repeats else ():
+        early = plan.in_round(number)
+        told = {(f.rule, f.file, f.line, f.column) for f in findings}
+        more = [finding for rule in RULES.values() for finding in rule(early)]
+        findings += [f for f in more if (f.rule, f.file, f.line, f.column) not in told]
+    return findings
 
 
 def _noted(finding: Finding, accepted: Accepted) -> Finding:
