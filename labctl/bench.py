@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from labctl.capabilities import Stirrer, VacuumPump
+from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.chemistry.reagent import Composition, contents_of, volume_for_ml
 from labctl.readings import Scalar
@@ -190,13 +190,21 @@ class Heater(Protocol):
         ...
 
 
+class Stirs(Protocol):
+    """What turns the bar."""
+
+    async def stir(self, speed_rpm: float) -> None:
+        """Turn at a speed in rpm; 0 stops."""
+        ...
+
+
 class Bench(Protocol):
     """What a running step may touch."""
 
     scene: Scene
     clock: Clock
     heater: Heater
-    stirrer: Stirrer
+    stirrer: Stirs
     rough: VacuumPump
     step_id: str
 

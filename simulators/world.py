@@ -25,6 +25,7 @@ from simulators.faults.kind import Bench, Cable
 from simulators.faults.lines import FaultyLine, Tap
 from simulators.faults.schedule import Faults
 from simulators.faults.touched import TouchedPlant
+from simulators.misread import Misread
 from simulators.operator import SimOperator
 from simulators.plant.contents import Stock, stock_of
 from simulators.plant.thermal import LineHeater, LineHeaterParameters
@@ -312,4 +313,4 @@ def _simulated(device: TwinDevice, plant: Plant) -> SimDevice:
         raise UnknownNameError("simulated instrument", device.kind, {**CATALOG, **others()})
     module, _, name = row.target.partition(":")
     kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
-    return kind(device, plant)
+    return kind(device, Misread(plant, device) if device.misreads else plant)

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from labctl.check import (
     doses,
+    due,
+    failing,
     fluidics,
     gas,
     hf,
@@ -88,6 +90,9 @@ RULES: dict[str, Rule] = {
     "order.zinc_hot": order.zinc_hot,
     "order.sulfur_hold": order.sulfur_hold,
     "order.pl_not_the_end": order.pl_not_the_end,
+    "failing.skipped": failing.skipped,
+    "failing.repeated": failing.repeated,
+    "failing.unparked": failing.unparked,
     "people.unattended": people.unattended,
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
@@ -103,6 +108,8 @@ RULES: dict[str, Rule] = {
     "interlocks.reachable": interlocks.reachable,
     "interlocks.action": interlocks.action,
     "interlocks.same_id": interlocks.same_id,
+    "due.calibration": due.calibration,
+    "due.cutout": due.cutout,
 }
 
 
@@ -110,6 +117,8 @@ EARLY_ROUNDS = (1, 2)
 
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
+    "due.cutout",
+    "failing.skipped",
     "fluidics.shared_line",
     "gas.closed_heating",
     "hf.wetted",
@@ -120,11 +129,15 @@ NEVER_ACCEPTED = frozenset({
     "vacuum.two_sources",
 })  # fmt: skip
 
+# A dry run is warned of these; on real instruments they refuse.
+REFUSED_ON_HARDWARE = frozenset({"due.calibration", "due.cutout"})
 
-def check(plan: Plan) -> list[Finding]:
+
+def check(plan: Plan, *, hardware: bool = False) -> list[Finding]:
     """Run all rules over a plan; an accepted rule is told as a note with who accepted it.
 
-    An `accept` of a rule that is not known, or can never be accepted, is itself an error.
+    An `accept` of a rule that is not known, or can never be accepted, is itself an error. For
+    `hardware`, what is overdue is an error unless it is accepted.
     """
     findings = _found(plan)
     accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
@@ -132,7 +145,13 @@ def check(plan: Plan) -> list[Finding]:
         _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
         for finding in findings
     ]
-    return [*_wrongly_accepted(plan), *noted]
+    judged = [_on_hardware(finding) for finding in noted] if hardware else noted
+    return [*_wrongly_accepted(plan), *judged]
+
+
+def _on_hardware(finding: Finding) -> Finding:
+    refused = finding.rule in REFUSED_ON_HARDWARE and finding.severity is Severity.WARNING
+    return replace(finding, severity=Severity.ERROR) if refused else finding
 
 
 def _found(plan: Plan) -> list[Finding]:

@@ -20,6 +20,8 @@ COMMANDS: dict[str, Row] = {
     "capture": ("capturing", "RIG", "read instruments for a while, keep what crosses their ports"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
     "chem": ("chem", "WHAT", "calculate: layers, sizes, stocks, boiling, cold drops, …"),
+    "calibrate": ("calibrating", "RIG", "guide a calibration and write it into the rig file"),
+    "manual": ("manual", "RIG", "work a rig by hand, interlocked, guarded, recorded"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
 }
 """Command -> module in `labctl.cli`, what it takes, and what it does."""

@@ -45,7 +45,11 @@ def run(command: str, arguments: list[str]) -> int:
     if asked.rig is None or asked.batch is None:
         raise UsageError("on real instruments name both --rig and today's --batch")
     request = replace(
-        request_of(asked), now=local_now(), operator=asked.operator, sample=asked.sample
+        request_of(asked),
+        now=local_now(),
+        operator=asked.operator,
+        sample=asked.sample,
+        hardware=True,
     )
     planned, findings = prepare_one(request)
     if planned.rig.model.guard is None:

@@ -88,6 +88,13 @@ class Doses:
         rows = [row for id_, row in self._given.items() if id_.partition("#")[0].startswith(step)]
         return {row.row.reagent: row.delivered_ml for row in rows}
 
+    def ledger(self) -> tuple[tuple[DoseRow, float, bool], ...]:
+        """Return each dose so far: its row, what its pump pushed in mL, and whether that is sure.
+
+        The volume is on the pump's own scale, or what a person poured.
+        """
+        return tuple((row.row, row.pushed_ml, not row.unknown) for row in self._given.values())
+
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
 

@@ -238,6 +238,7 @@ class Parts:
         if run.rig.by_person("manifold"):
             for valve in VALVES:
                 await bench.valve(valve, open_=False)
+        await bench.switch("beacon", on=False)
         for role in ("jack",):
             if run.rig.has(role):
                 output = run.rig.output(role)

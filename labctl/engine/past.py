@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.clock import NS
+from labctl.engine.course import FIXUP
 from labctl.record import DoseRow, Run
 from labctl.record.rows import IntentRow
 
@@ -68,7 +69,7 @@ def past_of(run: Run) -> Past:
     steps = [step for step in run.steps if not step.parent]
     latest = {step.id: step for step in steps}
     over = frozenset(id_ for id_, step in latest.items() if step.state in OVER)
-    unfinished = [id_ for id_ in latest if id_ not in over]
+    unfinished = [id_ for id_ in latest if id_ not in over and not id_.startswith(FIXUP)]
     stood = _stood(run)
 
     def elapsed_s(t_ns: int) -> float:

@@ -112,6 +112,8 @@ class People:
             self._run.signed.setdefault(subject, set()).update(names)
         if any("trap" in item and "cold" in item for item in items):
             self._run.trap_cold_ns = self._run.clock.now_ns()
+        if any("trap" in item and "warmed" in item for item in items):
+            self._run.trap_cold_ns = None
 
     async def hand(self, text: str, subject: str, amount: float | None) -> None:
         """Have something done by hand."""

@@ -24,7 +24,7 @@ from labctl.engine.past import Past, past_of
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.hardware.launch import GUARD_LOG
-from labctl.hardware.order import captures, placed, resumes
+from labctl.hardware.order import captures, placed, replace_recipe, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
@@ -111,6 +111,7 @@ class Reception:
 
     def __init__(self, planned: Plan, directory: Path, clock: WallClock) -> None:
         self._planned = planned
+        self._directory = directory
         self._clock = clock
         self._run: Run | None = None
         self._executor: Executor | None = None
@@ -184,14 +185,32 @@ class Reception:
         """
         if self._commands is None or self._run is None:
             return "the run has not begun"
+        by = asked.get("by", [])
+        if not isinstance(by, list):
+            raise UsageError("by must be a list of names")
+        names = tuple(map(str, by))
         if verb != "answer":
-            return self._commands.obey(Command(verb, actor, text_of(asked, "text")))
-        number, by = asked.get("question"), asked.get("by")
-        if not isinstance(number, int) or not isinstance(by, list):
-            raise UsageError("an answer needs the question's number and a list of names")
-        reason = self.desk.answer(number, text_of(asked, "text"), [str(name) for name in by])
+            return self._commanded(Command(verb, actor, text_of(asked, "text"), names))
+        number = asked.get("question")
+        if not isinstance(number, int):
+            raise UsageError("an answer needs the question's number")
+        reason = self.desk.answer(number, text_of(asked, "text"), names)
         now_ns = self._clock.now_ns()
         self._run.record.command(now_ns, actor, verb, accepted=not reason, reason=reason)
+        return reason
+
+    def _commanded(self, command: Command) -> str:
+        """Obey; after a change the order is what the run does now, should it be cut off."""
+        if self._commands is None or self._run is None:
+            return "the run has not begun"
+        reason = self._commands.obey(command)
+        if command.verb == "change" and not reason:
+            recipe = self._run.plan.recipe
+            try:
+                replace_recipe(self._directory, recipe.document.text, recipe.files)
+            except OSError as error:
+                said = f"cut off, the run could not be resumed with the change: {error.strerror}"
+                self._run.event("change.not_kept", said, level="error")
         return reason
 
 

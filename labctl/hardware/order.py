@@ -59,6 +59,13 @@ def place(
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
 
 
+def replace_recipe(directory: Path, text: str, used: Mapping[str, str]) -> None:
+    """Let an order be for another recipe and the files that it uses: what comes was changed."""
+    for name, content in {**used, RECIPE: text}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content, encoding="utf-8")
+
+
 def again(directory: Path, operator: str) -> None:
     """Order that a run which was cut off goes on."""
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
@@ -79,7 +86,12 @@ def captures(directory: Path) -> bool:
 
 
 def placed(directory: Path) -> Request:
-    """Read an order back; it is to be carried out now."""
+    """Read an order back; it is to be carried out now.
+
+    Dates are judged when a run begins. One that was cut off goes on whatever has passed meanwhile:
+    what is in the flask does not wait for a calibration.
+    """
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
-    return replace(request, now=local_now(), operator=words["operator"], sample=words["sample"])
+    today = replace(request, now=local_now(), hardware=not words.get("resume"))
+    return replace(today, operator=words["operator"], sample=words["sample"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from labctl.errors import UnitError, nearest
+from labctl.errors import AbortedError, ParkError, UnitError, nearest
 from labctl.units import parse
 
 WORDS = ("go on", "accept", "retry", "extend DURATION", "park", "abort")
@@ -73,6 +73,18 @@ Choices = Annotated[
         ],
     }),
 ]  # fmt: skip
+
+
+def end(deed: Deed, why: str, *, unanswered: bool) -> NoReturn:
+    """End the run as an answer says.
+
+    Raises:
+        ParkError: to be parked.
+        AbortedError: for good.
+    """
+    if deed.does == "park":
+        raise ParkError(f"park: {why}", unanswered=unanswered)
+    raise AbortedError(f"abort: {why}")
 
 
 def check_default(choices: Mapping[str, Deed], default: str) -> None:

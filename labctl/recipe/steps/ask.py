@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Answer, Bench, Estimate, Question, Resume, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import AbortedError, StepFailedError, UnitError
+from labctl.errors import StepFailedError, UnitError
 from labctl.fields import Duration
-from labctl.recipe.steps.answers import Choices, check_default
+from labctl.recipe.steps.answers import Choices, check_default, end
 from labctl.recipe.steps.base import Step
 from labctl.units import UNITS, parse_range, show, spelling
 
@@ -84,23 +84,24 @@ class Ask(Step):
         """
         for _ in range(MOST_TIMES):
             answer = await self._put(bench)
-            if not await self._again(bench, answer.choice):
+            if not await self._again(bench, answer):
                 self._judge(bench, answer)
                 return
         raise StepFailedError(f"{self.for_}: put off {MOST_TIMES} times")
 
-    async def _again(self, bench: Bench, choice: str) -> bool:
+    async def _again(self, bench: Bench, answer: Answer) -> bool:
         """Act on a choice that means something; say whether to ask again.
 
         Raises:
             AbortedError: the choice is to park or to abort.
         """
+        choice = answer.choice
         deed = self.choices.get(choice)
         if deed is None:
             return False
         said = self.for_ if choice == deed.does else f"{self.for_}: {choice}"
         if deed.ends:
-            raise AbortedError(f"{deed.does}: {said}")
+            end(deed, said, unanswered=answer.by_default)
         if deed.does == "accept":
             bench.deviation(f"accepted by a person: {said}")
         if deed.does == "extend":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -27,6 +27,13 @@ class Step(Strict, ABC):
     resume: ClassVar[Resume] = Resume.ASK
 
     id: Name = Field("", description="the name other steps use in `since: ID.end`")
+    on_fail: Literal["retry", "freeze", "ask", "skip", "park", "safe"] | None = Field(
+        default=None,
+        description="what is done when it fails; as the recipe's `problem` says unless given",
+    )
+    retries: int = Field(
+        default=1, ge=1, le=5, description="how often `on_fail: retry` begins it again, e.g. 2"
+    )
     _written: tuple[Document, Place] | None = PrivateAttr(default=None)
 
     @property

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Answer, Bench, Criterion, Estimate, Question, Resume, Ruling, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import AbortedError, StepFailedError
+from labctl.errors import ParkError, StepFailedError
 from labctl.fields import Duration, Strict, Wavelength, WavelengthRate
-from labctl.recipe.steps.answers import Choices, Deed, check_default
+from labctl.recipe.steps.answers import Choices, Deed, check_default, end
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
 
@@ -84,7 +84,8 @@ class WaitUntil(Step):
 
         Raises:
             StepFailedError: the instrument failed, nothing reacted, or the timeout means failure.
-            AbortedError: the person chose, or by silence left it, to park.
+            ParkError: the person chose, or by silence left it, to park.
+            AbortedError: the person chose to end the run.
         """
         allowed_s = self.timeout
         while True:
@@ -99,7 +100,7 @@ class WaitUntil(Step):
             choices = asks.choices if isinstance(asks, OnTimeout) else {}
             deed = choices.get(answer.choice, Deed("park"))
             if deed.ends:
-                raise AbortedError(f"{answer.choice}: {ruling.reason}")
+                end(deed, ruling.reason, unanswered=answer.by_default)
             if deed.does in {"accept", "go on"}:
                 bench.deviation(f"accepted by a person: {ruling.reason}")
                 return
@@ -159,7 +160,7 @@ class WaitUntil(Step):
         rule = self._asks(ruling)
         if not isinstance(rule, OnTimeout):
             if rule == "park":
-                raise AbortedError(f"park: {ruling.reason}")
+                raise ParkError(f"park: {ruling.reason}")
             raise StepFailedError(ruling.reason)
         text = f"{rule.ask} ({ruling.reason})"
         return await bench.ask(

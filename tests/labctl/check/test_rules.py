@@ -15,6 +15,7 @@ from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import load_rig, rig_of
 from labctl.source import compose, validate
 from labctl.spectroscopy import saturation
+from tests.labctl.check.test_failing import CASES as FAILING
 from tests.labctl.check.test_hf_and_heat import CASES as HF_AND_HEAT
 from tests.labctl.check.test_interlocks import CASES as INTERLOCKS
 from tests.labctl.check.test_lines_and_order import CASES as LINES_AND_ORDER
@@ -26,7 +27,7 @@ SHIPPED = {
     "sheet": (ROOT / "recipes/inp_zns_surface_initiated.batch.yaml").read_text(encoding="utf-8"),
     "rig": (ROOT / "simulators/rig.yaml").read_text(encoding="utf-8"),
 }
-FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS)
+FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS, FAILING)
 MANUAL = load_rig(ROOT / "rigs/manual.yaml")
 
 
@@ -77,6 +78,14 @@ CASES = [
          "needs a `second` person"),
     Case("people.hf_alone", "recipe", "{for: HF, who: two people", "{for: HF, who: operator",
          "prime: {reagents: [HF]", "{for: HF, who: two people", "two people"),
+    Case("due.calibration", "rig", "done: 2025-09-30, due: 2026-03-30}}\n  warm",
+         "done: 2025-05-02, due: 2025-11-02}}\n  warm", "2025-11-02}}\n  warm",
+         "done: 2025-05-03, due: 2025-11-03}}\n  warm",
+         "heater: its calibration was due on 2025-11-02; today is 2025-11-03", Severity.WARNING),
+    Case("due.cutout", "rig", "tested: 2025-10-20, every: 30 d", "tested: 2025-10-03, every: 30 d",
+         "2025-10-03, every", "tested: 2025-10-04, every: 30 d",
+         "cut-out estop (button on the hood frame) was last tested on 2025-10-03",
+         Severity.WARNING),
 ]  # fmt: skip
 
 

@@ -232,7 +232,7 @@ def test_a_pump_that_was_switched_off_meanwhile_is_asked_about_and_given_nothing
 def test_a_hold_goes_on_with_the_time_it_had_and_the_gap_does_not_count(tmp_path):
     steps = "\n  - hold: {id: h, for: 300 s}\n"
     planned = whole_of(tmp_path, steps)
-    seen = lived(tmp_path / "hold", [planned - 12], steps=steps, gap_s=500)
+    seen = lived(tmp_path / "hold", [planned - 14], steps=steps, gap_s=500)
     assert seen.outcome == "complete_with_deviations"
     with open_run(tmp_path / "hold") as run:
         first, again = (step for step in run.steps if step.id == "h")
