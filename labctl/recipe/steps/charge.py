@@ -22,6 +22,7 @@ class Charge(Step):
 
     verb: ClassVar[str] = "charge"
     resume: ClassVar[Resume] = Resume.NEVER
+    once: ClassVar[bool] = True
 
     reagent: str
     amount: Amount | None = None
@@ -34,6 +35,10 @@ class Charge(Step):
             text = f"charge of {self.reagent} needs either `amount` or `volume`, and not both"
             raise PydanticCustomError("dose.one_measure", "{text}", {"text": text})
         return self
+
+    def gives(self) -> tuple[str, ...]:
+        """The one reagent."""
+        return (self.reagent,)
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Add what the volume brings; dots mark the flask."""

@@ -27,6 +27,7 @@ class Degas(Step):
         "heater", "manifold", "rough", "fine", "flask_gauge", "line_gauge",
     )  # fmt: skip
     resume: ClassVar[Resume] = Resume.CONTINUE
+    protects: ClassVar[bool] = True
 
     at: Temperature
     rate: Rate = 0.0

@@ -31,6 +31,7 @@ class Inject(Step):
 
     verb: ClassVar[str] = "inject"
     resume: ClassVar[Resume] = Resume.NEVER
+    once: ClassVar[bool] = True
 
     reagent: str = ""
     amount: Amount | None = None
@@ -67,6 +68,10 @@ class Inject(Step):
     def named(self) -> str:
         """Return the reagents' names."""
         return " and ".join(part.reagent for part in self.parts())
+
+    def gives(self) -> tuple[str, ...]:
+        """One reagent, or several together."""
+        return tuple(part.reagent for part in self.parts())
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Add what the doses bring."""
