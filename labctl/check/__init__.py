@@ -43,6 +43,7 @@ RULES: dict[str, Rule] = {
     "trap.argon": trap.argon,
     "trap.gated": trap.gated,
     "trap.dewar": trap.dewar,
+    "trap.acid": trap.acid,
     "gas.closed_heating": gas.closed_heating,
     "gas.suck_back": gas.suck_back,
     "gas.flash": gas.flash,

@@ -10,6 +10,10 @@ ZNS, CORES, ZNSE = "inp_zns_surface_initiated", "inp_cores_2p4", "inp_znse_200c"
 STRIP = "strip: {solvent: toluene, at: 40 C, down_to: 10 Torr, over: 20 min, pump: rough}"
 LEAK = "leak_test: {T_below: 40 C, pump_to: 100 mTorr, isolate: 5 min, rise_below: 20 mTorr/min}"
 DEGAS = "degas: {at: 120 C, for: 30 min, below: 100 mTorr, timeout: 90 min}"
+TRAP = (
+    "trap:     {cools: LN2, after: NaF tower, before: pump_fine, ask_level: 3 h, "
+    "never: [argon, air while cold, backfill while open to it]}"
+)
 NO_ACID = ("recipe", "zinc acetate in oleic acid", "zinc oleate in ODE")
 
 CASES = [
@@ -48,6 +52,9 @@ CASES = [
          "argon boils at -185.8", near_also=(("rig", "cools: LN2", "cools: dry ice"),)),
     Case("trap.gated", "stock", "rig", "flask.P < 15 mbar and trap.cold", "flask.P < 15 mbar",
          "interlocks:", "flask.P < 10 mbar and trap.cold", "through liquid nitrogen"),
+    Case("trap.acid", "stock", "rig", TRAP, "# none", "degas:", "# none", "4 mmol of acetic acid",
+         also=(("rig", " and trap.cold", ""), ("rig", " and trap.cold", "")),
+         near_also=(NO_ACID,)),
     Case("trap.dewar", ZNS, "recipe", "for: 30 min, below", "for: 200 min, below",
          "degas: {at: 120", "for: 170 min, below", "filled once on", W),
     Case("gas.closed_heating", "stock", "rig", "from: bubbler", "from: closed manifold",
