@@ -22,8 +22,8 @@ class Ask(Step):
     """Ask for a measured value (`unit`, `range`) or a choice; the answer goes to the record.
 
     The choices `extend DURATION`, `retry`, `accept`, `go on`, `park` and `abort` wait and ask
-    again, ask again, go on with a deviation or without, end the run. A choice of your own says
-    which of them it stands for: `choices: {none: go on, some: park}`.
+    again, ask again, go on with a deviation or without, park or end the run. A choice of your own
+    says which of them it stands for: `choices: {none: go on, some: park}`.
     """
 
     verb: ClassVar[str] = "ask"
