@@ -198,6 +198,7 @@ class EngineBench:
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
         """Have a person do something with their hands."""
         await self._people.hand(text, subject, amount)
+        self._doses.lines.handled(subject, amount)
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference."""

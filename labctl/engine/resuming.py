@@ -7,7 +7,7 @@ what the record and the pumps' own counters say counts as given.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -121,13 +121,19 @@ class Resumption:
         now_ns = self._run.clock.now_ns()
         for intent in self.past.never_begun:
             self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
+        for intent, like in self.past.left_open:
+            self._run.record.settle(intent, now_ns, like.state, _scalars(like.result))
+        for pump, known in self.past.lines.items():
+            self._parts.doses.lines.restore(pump, known)
         for dose in self.past.doses.values():
             self._parts.doses.take_over(await self._known(dose))
 
     async def _known(self, dose: PastDose) -> Given:
         """Return a dose as it is known now: counted by its pump, or judged by a person."""
         given = Given(dose.row, dose.pushed_ml, dose.delivered_ml)
-        if dose.open_intent is None and not dose.unknown:
+        if not dose.open_intents and not dose.unknown:
+            if dose.row.state not in {"done", "refused"}:
+                self._settle(dose, given, "done")
             return given
         if not dose.started and dose.row.by != "hand" and not dose.unknown:
             self._settle(dose, given, "refused")
@@ -166,20 +172,21 @@ class Resumption:
         question = Question(text, ("given in full", "not given"), "given in full", unanswered_s)
         answer = await self._parts.people.ask(question)
         if answer.choice != "not given":
-            load = self._run.plan.scene.loads[row.reagent]
-            fraction = 1.0 if row.by == "hand" else load.fraction
-            given.pushed_ml, given.delivered_ml = asked_ml, asked_ml * fraction
+            missing_ml = max(0.0, asked_ml - given.pushed_ml)
+            given.pushed_ml = asked_ml
+            given.delivered_ml += self._parts.doses.arrived_ml(row, missing_ml)
         self._run.deviation(f"dose {row.id} was unknown and is treated as {answer.choice}")
         self._settle(dose, given, "unknown")
         return given
 
     def _settle(self, dose: PastDose, given: Given, outcome: str) -> None:
         run, now_ns = self._run, self._run.clock.now_ns()
-        if dose.open_intent is not None:
-            counted_ml = given.pushed_ml - dose.pushed_ml
-            data: dict[str, Scalar] = {"counted_ml": counted_ml, "by": "resume"}
-            run.record.settle(dose.open_intent, now_ns, outcome, data)
-        row = replace(dose.row, state="done", end_ns=now_ns, delivered_ml=given.delivered_ml)
+        data: dict[str, Scalar] = {"counted_ml": given.pushed_ml - dose.pushed_ml, "by": "resume"}
+        data |= {"delivered_ml": given.delivered_ml, **self._parts.doses.line_state(dose.row)}
+        for intent in dose.open_intents:
+            run.record.settle(intent, now_ns, outcome, data)
+        state = "done" if given.pushed_ml > 0.0 else "refused"
+        row = replace(dose.row, state=state, end_ns=now_ns, delivered_ml=given.delivered_ml)
         given.row = row
         run.record.dose(row)
 
@@ -209,3 +216,8 @@ class Resumption:
                 return
             await run.clock.sleep_until(run.clock.now_ns() + round(SETTLE_S * NS))
         raise StepFailedError(f"the flask does not come back to {show(at_c, 'temperature')}")
+
+
+def _scalars(result: object) -> dict[str, Scalar]:
+    items = result.items() if isinstance(result, Mapping) else ()
+    return {name: value for name, value in items if isinstance(value, str | int | float)}
