@@ -227,10 +227,6 @@ class EngineBench:
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:
         """Have an aliquot drawn; the ledger shrinks."""
         await self._tracking.sample(f"{label} ({into})", volume_ml)
-        whole_ml = self._run.flask.volume_ml()
-        if whole_ml > volume_ml:
-            mixture = self._run.flask.mixture.scaled(1 - volume_ml / whole_ml)
-            self._run.flask = replace(self._run.flask, mixture=mixture)
 
     def learning(self) -> AbstractContextManager[None]:
         """Learn the peak's temperature coefficient while open."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.clock import NS
+from labctl.engine.kept import NOTHING, Kept, kept_of
 from labctl.engine.lines import CHANGED
 from labctl.record import DoseRow, Run
 from labctl.record.rows import IntentRow
@@ -61,6 +62,7 @@ class Past:
     ambient_mbar: float | None = None
     deviations: tuple[str, ...] = ()
     lines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    kept: Kept = NOTHING
 
 
 def past_of(run: Run) -> Past:
@@ -85,6 +87,8 @@ def past_of(run: Run) -> Past:
         anchors[f"{plain}.start"] = elapsed_s(step.start_ns)
         if step.end_ns is not None:
             anchors[f"{plain}.end"] = elapsed_s(step.end_ns)
+    kept = kept_of(run)
+    anchors |= {name: elapsed_s(t_ns) for name, (t_ns, _) in kept.levels.items()}
     clocks = {
         id_: elapsed_s(step.clock_ns) for id_, step in latest.items() if step.clock_ns is not None
     }
@@ -109,6 +113,7 @@ def past_of(run: Run) -> Past:
         known if isinstance(known, float) else None,
         tuple(event.message for event in events if event.code == "deviation"),
         _lines(run),
+        kept,
     )
 
 

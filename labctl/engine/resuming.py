@@ -14,13 +14,17 @@ from typing import cast
 from labctl.bench import Question, Resume
 from labctl.capabilities import SyringePump
 from labctl.clock import NS
-from labctl.engine.doses import Given
+from labctl.engine.bench import EngineBench
+from labctl.engine.doses import HF_SIGNERS, Given
 from labctl.engine.parts import Parts
 from labctl.engine.past import CUT_OFF, RESUMING, Past, PastDose
+from labctl.engine.restoring import take_over
 from labctl.engine.safe_state import STILL, SafeState
 from labctl.errors import AbortedError, DeviceError, StepFailedError
 from labctl.plan import PlannedStep
 from labctl.readings import Scalar
+from labctl.recipe.steps.base import Step, flattened
+from labctl.recipe.steps.inject import Inject
 from labctl.units import show
 
 SETTLE_S = 1.0
@@ -67,6 +71,14 @@ class Resumption:
         text = "\n".join([f"go on with {self.past.run_id} after {show(gap_s, 'time')}?", *rows])
         await self._chosen(text, ("go on", "park", "abort"))
 
+    async def restore(self, bench: EngineBench) -> None:
+        """Take over what else the run had: signatures, the lamp's reference, its valves.
+
+        Raises:
+            AbortedError: nobody let it, or a valve does not go back.
+        """
+        await take_over(self._parts, self.past.kept, self.past.last, bench)
+
     async def warm_again(self) -> None:
         """Bring the flask back to where it was, and let the run's own clock go on.
 
@@ -102,7 +114,21 @@ class Resumption:
             return True
         known = self._said(step.id)
         text = f"{step.id} ({step.summary()}) was cut off{known}; run it again?"
-        return await self._chosen(text, ("again", "done", "park", "abort")) == "again"
+        again = await self._chosen(text, ("again", "done", "park", "abort")) == "again"
+        for name in self._with_hf(step) if again else ():
+            item = f"{name} contains HF: go on with {step.id}{known}"
+            await self._parts.people.confirm((item,), HF_SIGNERS, name)
+        return again
+
+    def _with_hf(self, step: Step) -> list[str]:
+        """Return the reagents of a step, and of the steps inside it, that contain HF."""
+        scene = self._run.plan.scene
+        found = []
+        for inner in flattened((step,)):
+            parts = inner.parts() if isinstance(inner, Inject) else (inner,)
+            names = (getattr(part, "reagent", "") for part in parts)
+            found += [name for name in names if name and "HF" in scene.contents(name, 1.0)]
+        return sorted(set(found))
 
     async def _chosen(self, text: str, choices: Sequence[str]) -> str:
         unanswered_s = self._run.plan.recipe.head.problem.unanswered
@@ -125,8 +151,14 @@ class Resumption:
             self._run.record.settle(intent, now_ns, like.state, _scalars(like.result))
         for pump, known in self.past.lines.items():
             self._parts.doses.lines.restore(pump, known)
+        drawn = list(self.past.kept.drawn)
         for dose in self.past.doses.values():
-            self._parts.doses.take_over(await self._known(dose))
+            given = await self._known(dose)
+            while drawn and drawn[0][0] < dose.row.start_ns:
+                self._run.shrink(drawn.pop(0)[1])
+            self._parts.doses.take_over(given)
+        for _, volume_ml in drawn:
+            self._run.shrink(volume_ml)
 
     async def _known(self, dose: PastDose) -> Given:
         """Return a dose as it is known now: counted by its pump, or judged by a person."""
@@ -193,6 +225,9 @@ class Resumption:
     def _compared(self) -> list[str]:
         """Lay out every channel: expected is the last value before, found is the value now."""
         rows = []
+        rows.append(f"the flask holds {show(self._run.flask.volume_ml(), 'volume')} by the ledger")
+        for subject, names in self.past.kept.signed.items():
+            rows.append(f"signed for {subject}: {', '.join(sorted(names))}")
         for name, before in self.past.last.items():
             now = self._run.signals.value(name)
             found = "no reading" if now is None else f"{now:.4g}"

@@ -82,10 +82,10 @@ class Process:
         self._put(sql, cells, urgent=urgent)
 
 
-def planned_of(steps=STEPS):
-    loaded = compose(SHEET, "sheet.yaml")
+def planned_of(steps=STEPS, head=HEAD, sheet=SHEET):
+    loaded = compose(sheet, "sheet.yaml")
     return plan(
-        recipe_of(compose(HEAD + steps, "recipe.yaml"), {}),
+        recipe_of(compose(head + steps, "recipe.yaml"), {}),
         rig_of(compose(RIG, "rig.yaml")),
         LoadedBatch(validate(Batch, loaded, ()), loaded),
     )
@@ -95,12 +95,14 @@ class Lives:
     """What a test sees after several lives of one run."""
 
     def __init__(self):
-        self.outcome, self.lives, self.asked, self.sent = "", [], [], []
+        self.outcome, self.lives, self.asked, self.sent, self.runs = "", [], [], [], []
 
 
-def lived(folder, cuts, *, steps=STEPS, between=None, gap_s=7, choose=FINDS):
+def lived(
+    folder, cuts, *, steps=STEPS, head=HEAD, sheet=SHEET, between=None, gap_s=7, choose=FINDS
+):
     """Conduct a run that dies at the given rows of each life, on one world that goes on."""
-    planned = planned_of(steps)
+    planned = planned_of(steps, head, sheet)
     world = build_world(twin_spec(planned, 1))
     seen = Lives()
 
@@ -118,7 +120,7 @@ def lived(folder, cuts, *, steps=STEPS, between=None, gap_s=7, choose=FINDS):
         try:
             with contextlib.suppress(LabctlError):
                 seen.outcome, *_ = await conduct(
-                    planned, rig, clock, record, Inbox(), world=world, past=past
+                    planned, rig, clock, record, Inbox(), seen.runs.append, world=world, past=past
                 )
         finally:
             seen.lives.append(process.rows)
