@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.bus import Bus
 from labctl.chemistry.flask import Flask
@@ -90,6 +90,18 @@ class Run:
         """
         if self.machine.state in _OVER:
             raise AbortedError(f"{refused}: the run is {self.machine.state.value}")
+
+    def draw(self, label: str, volume_ml: float) -> None:
+        """Take a sample off the ledger, and write it down."""
+        self.shrink(volume_ml)
+        self.event("drawn", f"{label}: {volume_ml:g} mL drawn", {"volume_ml": volume_ml})
+
+    def shrink(self, volume_ml: float) -> None:
+        """Let the flask hold so much less, of everything in it."""
+        whole_ml = self.flask.volume_ml()
+        if whole_ml > volume_ml:
+            mixture = self.flask.mixture.scaled(1 - volume_ml / whole_ml)
+            self.flask = replace(self.flask, mixture=mixture)
 
     def local(self) -> dt.datetime:
         """Return the rig's local time now."""
