@@ -325,9 +325,11 @@ class _Sink:
     ) -> None:
         self.also: list[Callable[[], None]] = []
         self.channels = channels
+        self._ranged = [row.low is not None or row.high is not None for row in channels]
+        self._names = [channel.name for channel in channels]
         self._before = run.signals.before if unchecked else None
         self._rules = rules
-        self._append = run.record.append
+        self._extend = run.record.extend
         self._latest = run.signals.latest
         self._sampled = interlocks.sampled
         self._bus = run.bus
@@ -335,18 +337,21 @@ class _Sink:
 
     def __call__(self, values: Sequence[float | None]) -> None:
         """Take one poll's values, aligned with the channels."""
-        now_ns, append, latest = self._now_ns(), self._append, self._latest
-        listened = self._bus.listened
-        for channel, value in zip(self.channels, values, strict=True):
-            quality = Quality.GOOD
-            if value is None or channel.low is not None or channel.high is not None:
-                quality = quality_of(value, channel)
-            reading = Reading(channel.name, value, quality, now_ns)
-            append(reading)
-            if self._before is not None and channel.name in latest:
-                self._before[channel.name] = latest[channel.name]
-            latest[channel.name] = reading
-            if listened:
+        now_ns, latest, good, names = self._now_ns(), self._latest, Quality.GOOD, self._names
+        readings = [
+            Reading(name, value, good, now_ns)
+            if value is not None and not ranged
+            else Reading(name, value, quality_of(value, channel), now_ns)
+            for name, value, ranged, channel in zip(
+                names, values, self._ranged, self.channels, strict=True
+            )
+        ]
+        self._extend(readings)
+        if self._before is not None:
+            self._before.update({name: latest[name] for name in names if name in latest})
+        latest.update(zip(names, readings, strict=True))
+        if self._bus.listened:
+            for reading in readings:
                 self._bus.publish(reading)
         self._sampled(self._rules)
         for judge in self.also:

@@ -119,7 +119,10 @@ class Run:
 
     def has_token(self, kind: str) -> bool:
         """Say whether a disturbance of a kind is expected now."""
-        return self._tokens[kind] > 0 or self.clock.now_ns() < self._lingers_ns.get(kind, 0)
+        if self._tokens.get(kind, 0) > 0:
+            return True
+        lingers_ns = self._lingers_ns.get(kind)
+        return lingers_ns is not None and self.clock.now_ns() < lingers_ns
 
 
 @dataclass
