@@ -265,7 +265,9 @@ def at_the_end(run: Run) -> tuple[Action, ...]:
     return (*COMPLETE, *SUCK_BACK) if hot(run) else COMPLETE
 
 
-NEVER_SKIPPED: frozenset[str] = frozenset({"backfill", "degas", "leak_test", "hf_treat"})
+NEVER_SKIPPED: frozenset[str] = frozenset(
+    {"backfill", "degas", "leak_test", "hf_treat", "preflight"}
+)
 
 
 def may_skip(step: Step) -> bool:

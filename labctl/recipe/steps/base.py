@@ -28,10 +28,11 @@ class Step(Strict, ABC):
 
     id: Name = Field("", description="the name other steps use in `since: ID.end`")
     on_fail: Literal["retry", "freeze", "ask", "skip", "park", "safe"] | None = Field(
-        None, description="what is done when it fails; as the recipe's `problem` says unless given"
+        default=None,
+        description="what is done when it fails; as the recipe's `problem` says unless given",
     )
     retries: int = Field(
-        1, ge=1, le=5, description="how often `on_fail: retry` begins it again, e.g. 2"
+        default=1, ge=1, le=5, description="how often `on_fail: retry` begins it again, e.g. 2"
     )
     _written: tuple[Document, Place] | None = PrivateAttr(default=None)
 
