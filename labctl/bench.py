@@ -313,9 +313,14 @@ class Bench(Protocol):
         ...
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
-        """Have a list signed by one or two people."""
+        """Have a list signed by one or two people, within so many s."""
         ...
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:

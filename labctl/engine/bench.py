@@ -197,10 +197,15 @@ class EngineBench:
         return await self._people.ask(question)
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
         """Have a list signed."""
-        await self._people.confirm(items, signatures, subject)
+        await self._people.confirm(items, signatures, subject, after_s)
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
         """Have a person do something with their hands."""

@@ -76,7 +76,11 @@ class Parts:
         return [("polling", self.poller.run())]
 
     async def first_readings(self) -> None:
-        """Return when the flask has been read, or has had the time for it."""
+        """Return when outputs and flask have been read, or the flask has had the time for it.
+
+        Where a valve stands is known before a rule asks: unknown it would count as violated.
+        """
+        await self._read_outputs()
         end_ns = self.run.clock.now_ns() + round(FIRST_READING_S * NS)
         while not self._all_read() and self.run.clock.now_ns() < end_ns:
             await self.run.clock.sleep_until(self.run.clock.now_ns() + NS)

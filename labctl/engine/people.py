@@ -91,14 +91,21 @@ class People:
         )
         return Answer(reply.text, reply.value, reply.by_default)
 
-    async def confirm(self, items: Sequence[str], signatures: int, subject: str) -> None:
-        """Have a list signed; signatures for a reagent release its pump.
+    async def confirm(
+        self, items: Sequence[str], signatures: int, subject: str, after_s: float | None = None
+    ) -> None:
+        """Have a list signed within so many s; signatures for a reagent release its pump.
 
         Raises:
             AbortedError: fewer people signed than must.
         """
         task = Task(
-            TaskKind.CONFIRM, "; ".join(items), subject, items=tuple(items), signatures=signatures
+            TaskKind.CONFIRM,
+            "; ".join(items),
+            subject,
+            items=tuple(items),
+            signatures=signatures,
+            after_s=after_s,
         )
         names = self.names(await self.do(task))
         if len(set(names)) < signatures:

@@ -33,6 +33,7 @@ class Preflighting(Step):
 
     verb: ClassVar[str] = PREFLIGHT
     resume: ClassVar[Resume] = Resume.IDEMPOTENT
+    protects: ClassVar[bool] = True
 
     _checks: tuple[Check, ...] = PrivateAttr(default=())
     _outcomes: dict[str, Outcome] = PrivateAttr(default_factory=dict)

@@ -27,6 +27,7 @@ class LeakTest(Step):
     verb: ClassVar[str] = "leak_test"
     uses: ClassVar[tuple[str, ...]] = ("manifold", "rough", "fine", "flask_gauge", "line_gauge")
     resume: ClassVar[Resume] = Resume.IDEMPOTENT
+    protects: ClassVar[bool] = True
 
     T_below: Temperature
     pump_to: Pressure

@@ -55,7 +55,9 @@ def given(run):
 
 def test_a_run_that_starts_too_late_in_the_day_is_refused_on_the_wall_clock():
     prepare(Request(CORES, now=dt.datetime(2025, 11, 5, 9)))
-    with pytest.raises(FindingsError, match=r"P\(TMS\)3 is expected Wed (19|20):.*Mon-Fri 08:00-19:00"):
+    with pytest.raises(
+        FindingsError, match=r"P\(TMS\)3 is expected Wed (19|20):.*Mon-Fri 08:00-19:00"
+    ):
         prepare(Request(CORES, now=dt.datetime(2025, 11, 5, 18)))
 
 
