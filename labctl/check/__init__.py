@@ -99,6 +99,7 @@ RULES: dict[str, Rule] = {
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
+    "people.pyrophoric_alone": people.pyrophoric_alone,
     "people.slow_aliquots": people.slow_aliquots,
     "interlocks.heater": interlocks.heater,
     "interlocks.pump": interlocks.pump,

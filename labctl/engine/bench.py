@@ -219,6 +219,10 @@ class EngineBench:
         await self._tracking.reference()
         self._run.flask = replace(self._run.flask, referenced=True)
 
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
+        return await self._tracking.lamp(over_s)
+
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:
         """Measure the level of tracks before a dose."""
         await self._tracking.baseline(tracks, name, for_s)

@@ -14,6 +14,7 @@ from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
 from labctl.capabilities import Gate, NoticesChanges, PumpState, SyringePump, Task, TaskKind
+from labctl.check.people import NOT_ALONE
 from labctl.clock import NS
 from labctl.engine.comms import is_lost
 from labctl.engine.interlocks import Interlocks
@@ -71,6 +72,7 @@ class Doses:
             StepFailedError: the pump stopped short, or what it did is unknown.
         """
         request = self._trimmed(request)
+        self._attended(request)
         self.before_c = self.lowest_c = self._run.signals.value("flask.T")
         load = self._run.plan.scene.loads[request.reagent]
         by_hand = request.by_hand or not load.pump
@@ -182,6 +184,23 @@ class Doses:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
         self._write_down(given, intents, {"counted_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _attended(self, request: DoseRequest) -> None:
+        """Refuse what nobody gives alone while nobody else is there, by the clock of the rig.
+
+        Raises:
+            StepFailedError: it is not an attended hour, and the sheet does not accept that.
+        """
+        run = self._run
+        hours, now = run.plan.rig.model.site.attended, run.local()
+        held = run.plan.scene.contents(request.reagent, request.volume_ml)
+        name = next((name for name in NOT_ALONE if name in held), "")
+        if not name or hours.covers(now) or "people.hazard_hours" in run.plan.batch.model.accept:
+            return
+        message = (
+            f"{request.id}: {name} is not given now ({now:%a %H:%M}), when nobody else is there"
+        )
+        raise StepFailedError(f"{message} ({hours}): park, and go on in attended hours")
 
     def _signed_for(self, request: DoseRequest) -> None:
         """Refuse HF that two people have not signed for in this run; no gate stands before a hand.

@@ -406,6 +406,8 @@ class Executor:
         self._ending.say(str(error))
         self._run.elapsed.thaw()
         await through(asyncio.create_task(self._to_safety(), name="to the safe state"))
+        if self.parts.people.unanswered:
+            self._run.call(f"the run was ended: nobody answered: {self.parts.people.unanswered}")
         faults = self._ending.faults
         if faults:
             ends, error = Trigger.FAULT, LabctlError("; ".join(faults))

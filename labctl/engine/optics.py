@@ -115,6 +115,25 @@ class Optics:
         exposed.reference, exposed.dark = lamp.reference, lamp.dark
         return True
 
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Look at the lamp and again after `over_s`: share of the range used, drift per minute.
+
+        No reference comes of it: that is taken in the solvent. The drift is a fraction.
+
+        Raises:
+            StepFailedError: no spectrometer looks at a lamp.
+        """
+        exposed = self.absorbance
+        if exposed is None:
+            raise StepFailedError("no spectrometer plays the role `absorbance`")
+        await self._lamp_only()
+        share = await self._expose(exposed)
+        first, began_ns = await self._mean(exposed, "lamp"), self._run.clock.now_ns()
+        await self._run.clock.sleep_until(began_ns + round(over_s * NS))
+        again = await self._mean(exposed, "lamp")
+        minutes = (self._run.clock.now_ns() - began_ns) / NS / 60
+        return share, abs(float(again.sum() / max(first.sum(), 1.0)) - 1) / minutes
+
     async def absorbed(self) -> tuple[Absorbance, Spectrum]:
         """Take one absorbance frame.
 

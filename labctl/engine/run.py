@@ -103,6 +103,11 @@ class Run:
             mixture = self.flask.mixture.scaled(1 - volume_ml / whole_ml)
             self.flask = replace(self.flask, mixture=mixture)
 
+    def call(self, why: str) -> None:
+        """Have somebody called: nobody answered, and the rig was brought to stand by itself."""
+        names = ", ".join(self.plan.rig.model.site.call)
+        self.event("call", f"call {names or 'somebody'}: {why}", {"who": names}, "error")
+
     def local(self) -> dt.datetime:
         """Return the rig's local time now."""
         return self.clock.local(self.clock.now_ns())

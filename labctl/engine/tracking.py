@@ -113,6 +113,10 @@ class Tracking:
             await self._optics.reference()
             self.frames.restart()
 
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
+        return await self._optics.lamp(over_s)
+
     @contextmanager
     def learning(self) -> Iterator[None]:
         """Learn the temperature coefficient from the frames taken while open."""
