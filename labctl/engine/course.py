@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labctl.check import check
 from labctl.check.seen import handled, names_in
+from labctl.engine.fitness import PREFLIGHT
 from labctl.engine.run import Run
 from labctl.errors import FindingsError, RefusedError, Severity
 from labctl.plan import Plan, PlannedStep, plan
@@ -55,6 +56,8 @@ class Course:
         _signed(by)
         if before.verb == "hf_treat":
             raise RefusedError(f"{before.id} gives HF, which is not begun again after another step")
+        if before.id == PREFLIGHT:
+            raise RefusedError("nothing comes before the preflight: put it right, then `retry`")
         step = self._extra(text)
         self._hf_free(step)
         extras = [*self._extras, (before.id, step)]
@@ -143,7 +146,8 @@ class Course:
         Raises:
             RefusedError: one has.
         """
-        begun = [id_ for id_ in self.begun if not id_.startswith(FIXUP)]
+        ours = [id_ for id_ in self.begun if not id_.startswith(FIXUP)]
+        begun = [id_ for id_ in ours if id_ != PREFLIGHT]
         old, new = _laid_out(self._written), _laid_out(recipe)
         for n, id_ in enumerate(begun):
             known = n < min(len(old), len(new)) and old[n][1].id == id_
