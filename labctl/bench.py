@@ -331,6 +331,14 @@ class Bench(Protocol):
         """Take the lamp reference of a track's spectrometer, in the solvent before the dots."""
         ...
 
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Watch the lamp for s: share of the detector's range, drift as a fraction per minute.
+
+        Raises:
+            StepFailedError: no spectrometer looks at a lamp.
+        """
+        ...
+
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:
         """Measure the level of tracks before a dose and keep it under a name."""
         ...

@@ -16,6 +16,9 @@ from labctl.units import show
 FEWEST = {"saturated": 5, "reaches": 3, "steady": 6}
 STEADY_S = 120.0
 
+NOT_ALONE = ("HF", "P(TMS)3")
+"""Substances that nobody gives alone or at night."""
+
 
 def unattended(plan: Plan) -> Iterator[Finding]:
     """`people.unattended`: attended stages begin in attended hours."""
@@ -32,19 +35,28 @@ def unattended(plan: Plan) -> Iterator[Finding]:
 
 
 def hazard_hours(plan: Plan) -> Iterator[Finding]:
-    """`people.hazard_hours`: HF is given in attended hours; P(TMS)3 should be.
+    """`people.hazard_hours`: HF and P(TMS)3 are given in attended hours.
 
-    Told by the step, also where its stage is not listed in `needs.attended`.
+    Told by the step, also where its stage is not listed in `needs.attended`. A run that comes there
+    late is refused at the step itself.
     """
     hours = plan.rig.model.site.attended
     for dose in doses(plan):
-        name = next((name for name in ("HF", "P(TMS)3") if dose.holds(name)), "")
+        name = next((name for name in NOT_ALONE if dose.holds(name)), "")
         step = dose.planned.step
         start = plan.batch.model.date + dt.timedelta(seconds=dose.planned.start_s)
         if name and not hours.covers(start):
-            severity = Severity.ERROR if name == "HF" else Severity.WARNING
-            message = f"{name} is expected {start:%a %H:%M}, when nobody else is there"
-            yield step.mark.finding("people.hazard_hours", message, severity)
+            message = f"{name} is expected {start:%a %H:%M}, when nobody else is there ({hours})"
+            yield step.mark.finding("people.hazard_hours", message)
+
+
+def pyrophoric_alone(plan: Plan) -> Iterator[Finding]:
+    """`people.pyrophoric_alone`: P(TMS)3 is given with a second person, named on the sheet."""
+    given = any(dose.holds("P(TMS)3") for dose in doses(plan))
+    if given and not plan.batch.model.second:
+        mark = plan.batch.document.key_mark(("operator",))
+        message = "P(TMS)3 burns in air and gives PH3: it needs a `second` person on the sheet"
+        yield mark.finding("people.pyrophoric_alone", message)
 
 
 def by_hand(plan: Plan) -> Iterator[Finding]:
