@@ -95,6 +95,12 @@ class Doses:
         rows = [row for id_, row in known if id_ == step or id_.startswith(f"{step}.")]
         return {row.row.reagent: row.delivered_ml for row in rows}
 
+    def said(self, step: str) -> str:
+        """Say what the doses of a step have delivered, before anything is chosen; or nothing."""
+        given = self.given(step)
+        told = ", ".join(f"{show(ml, 'volume')} of {name}" for name, ml in given.items())
+        return f"given so far: {told}, and only what is missing will be given; " if told else ""
+
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
 

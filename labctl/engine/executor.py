@@ -234,7 +234,8 @@ class Executor:
         choices = (
             ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
         )
-        question = Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
+        text = f"{self.parts.doses.said(step.id)}{step.id} failed: {reason}"
+        question = Question(text, choices, "park", problem.unanswered)
         answer = await self._abandonable(self.parts.people.ask(question), f"question {step.id}")
         if answer.choice in {"retry", "skip"}:
             run.deviation(f"{step.id}: {answer.choice} after: {reason}")
