@@ -155,7 +155,10 @@ class Port:
             self.lost = True
             raise
         finally:
-            self._release()
+            if self._gap_ns or self._waiting:
+                self._release()
+            else:
+                self._holder = None
         return reply
 
     async def tell(
