@@ -72,9 +72,7 @@ QUALITY: Final[Mapping[str, Mapping[str, Proof]]] = {
     ),
     "harvard_elite11": _row(_client("flowchem", _STRANGERS), watchdog=NO_WATCHDOG, unit=WRITTEN),
     "heidolph_heiconnect": _row(_client("flowchem", "test_heidolph_heiconnect"), unit=ONE_UNIT),
-    "horiba_icl": _spectrometer(
-        _client("horiba_sdk", "test_horiba_icl"), unit=WRITTEN
-    ),
+    "horiba_icl": _spectrometer(_client("horiba_sdk", "test_horiba_icl"), unit=WRITTEN),
     "ika_rct": _row(_client("matterlab_hotplates", "test_ika_rct"), unit=ONE_UNIT),
     "mks_901p": _gauge(Proof("todo", "PyMeasure drives the 974B, which answers alike")),
     "mks_974b": _gauge(_client("pymeasure", "test_mks_901p")),
@@ -87,9 +85,7 @@ QUALITY: Final[Mapping[str, Mapping[str, Proof]]] = {
     "pfeiffer_ppt100": _gauge(_client("pfeiffer_vacuum_protocol", "test_pfeiffer_ppt100")),
     "pfeiffer_tpg361": _gauge(_client("hvl_ccb", "test_pfeiffer_tpg362"), limits=SETS_NOTHING),
     "pfeiffer_tpg362": _gauge(_client("hvl_ccb", "test_pfeiffer_tpg362"), limits=SETS_NOTHING),
-    "pfeiffer_tpg366": _gauge(
-        _client("hvl_ccb", "test_pfeiffer_tpg362"), limits=SETS_NOTHING
-    ),
+    "pfeiffer_tpg366": _gauge(_client("hvl_ccb", "test_pfeiffer_tpg362"), limits=SETS_NOTHING),
     "vacuubrand_cvc3000": _row(
         _client("flowchem", "test_vacuubrand_cvc3000"), watchdog=NO_WATCHDOG
     ),

@@ -24,7 +24,8 @@ from labctl.source import Mark
 class Request:
     """What is asked for: the recipe with its choices, on which rig, with which batch sheet.
 
-    `now`, `operator` and `sample` replace what the sheet says, where they are given.
+    `now`, `operator` and `sample` replace what the sheet says, where they are given. `hardware`
+    says that it is for real instruments, where an overdue calibration or cut-out test refuses.
     """
 
     recipe: Path
@@ -34,6 +35,7 @@ class Request:
     now: dt.datetime | None = None
     operator: str = ""
     sample: str = ""
+    hardware: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def prepare(request: Request) -> tuple[Plan, list[Finding]]:
         FindingsError: at least one error in recipe, rig or batch.
         UsageError: a setting that is not allowed.
     """
-    return _planned(load_recipe(request.recipe, request.settings), *_bench(request))
+    recipe = load_recipe(request.recipe, request.settings)
+    return _planned(recipe, *_bench(request), hardware=request.hardware)
 
 
 def prepare_one(request: Request) -> tuple[Plan, list[Finding]]:
@@ -85,14 +88,17 @@ def prepare_all(request: Request) -> Prepared:
     source = open_recipe(request.recipe)
     members = source.members(settings)
     if not members:
-        planned, findings = _planned(source.recipe(settings), *_bench(request))
+        planned, findings = _planned(
+            source.recipe(settings), *_bench(request), hardware=request.hardware
+        )
         return Prepared((planned,), tuple(findings))
     rig, batch = _bench(request)
     plans: list[Plan] = []
     found: list[tuple[Member, Sequence[Finding]]] = []
     for member in members:
         try:
-            planned, findings = _planned(source.recipe({**settings, **member.values}), rig, batch)
+            recipe = source.recipe({**settings, **member.values})
+            planned, findings = _planned(recipe, rig, batch, hardware=request.hardware)
         except FindingsError as error:
             found.append((member, error.findings))
             continue
@@ -109,9 +115,11 @@ def _bench(request: Request) -> tuple[LoadedRig, LoadedBatch]:
     return rig, _today(load_batch(request.batch or _beside(request.recipe)), request)
 
 
-def _planned(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> tuple[Plan, list[Finding]]:
+def _planned(
+    recipe: Recipe, rig: LoadedRig, batch: LoadedBatch, *, hardware: bool
+) -> tuple[Plan, list[Finding]]:
     planned = plan(recipe, rig, batch)
-    findings = check(planned)
+    findings = check(planned, hardware=hardware)
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise FindingsError(findings)
     return planned, findings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -38,6 +39,40 @@ class Channel:
     low: float | None = None
     high: float | None = None
     kind: Kind = Kind.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a sensor reads <-> what is true, in one unit, by points of a calibration.
+
+    `reads` and `true` rise together. Between two points the correction is linear in the reading;
+    beyond the first and the last it stays as it was measured there.
+
+    >>> probe = Correction((0.3, 99.2, 233.6), (0.0, 98.5, 231.9))
+    >>> round(probe.corrected(99.2), 9), round(probe.raw(231.9), 9), round(probe.corrected(300), 9)
+    (98.5, 233.6, 298.3)
+    """
+
+    reads: tuple[float, ...]
+    true: tuple[float, ...]
+
+    def corrected(self, reads: float) -> float:
+        """Return what is true where the sensor reads this."""
+        return _along(self.reads, self.true, reads)
+
+    def raw(self, true: float) -> float:
+        """Return what the sensor reads where this is true."""
+        return _along(self.true, self.reads, true)
+
+
+def _along(xs: tuple[float, ...], ys: tuple[float, ...], x: float) -> float:
+    n = bisect(xs, x)
+    if n == 0:
+        return x + ys[0] - xs[0]
+    if n == len(xs):
+        return x + ys[-1] - xs[-1]
+    share = (x - xs[n - 1]) / (xs[n] - xs[n - 1])
+    return ys[n - 1] + share * (ys[n] - ys[n - 1])
 
 
 class Reading(NamedTuple):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from labctl.capabilities import DeviceSettings, Operator
+from labctl.readings import Correction
 
 
 def seed_of(seed: int, name: str) -> int:
@@ -31,7 +32,8 @@ class TwinDevice:
     of the world: `heater`, `warm`, `flask.T`, `flask.T2`, `stirrer`, `valve.n2`,
     `valve.vac_rough`, `valve.vac_fine`, `valve.line_1`, `jack`, `fan`, `shutter`, `fine_pump`,
     `rough_pump`, `flask.P`, `line.P`, `n2_pressure`, `n2_flow`, `hood_flow`, `button`, `estop`,
-    `syringe.NAME`, `syringe.NAME.drawn`, `absorbance`, `pl`, `laser`.
+    `syringe.NAME`, `syringe.NAME.drawn`, `absorbance`, `pl`, `laser`. `misreads` maps a part to
+    the error of its sensor, as the rig's calibration says it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class TwinDevice:
     port: str
     settings: DeviceSettings
     touches: Mapping[str, str] = field(default_factory=dict)
+    misreads: Mapping[str, Correction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from simulators.faults.kind import Bench, Cable
 from simulators.faults.lines import FaultyLine, Tap
 from simulators.faults.schedule import Faults
 from simulators.faults.touched import TouchedPlant
+from simulators.misread import Misread
 from simulators.operator import SimOperator
 from simulators.plant.contents import Stock, stock_of
 from simulators.plant.thermal import LineHeater, LineHeaterParameters
@@ -36,6 +37,7 @@ from simulators.world_things import Things
 TICK_NS: Final = 250_000_000
 _SECOND_NS: Final = 1_000_000_000
 _PRESSED_NS: Final = 3_000_000_000
+_FLUSH: Final = "flush."
 _DIGITS: Final = 6
 
 
@@ -180,6 +182,8 @@ class RigWorld:
         if self.due_ns <= t_ns:
             self.advance(t_ns)
         self._things.put(thing, value)
+        if thing.startswith(_FLUSH):
+            self._syringes.flush(thing.removeprefix(_FLUSH))
 
     def move(self, syringe: str, volume_ml: float, t_ns: int) -> float:
         """Turn the pump `syringe.NAME`; return what it turned in mL.
@@ -314,4 +318,4 @@ def _simulated(device: TwinDevice, plant: Plant) -> SimDevice:
         raise UnknownNameError("simulated instrument", device.kind, {**CATALOG, **others()})
     module, _, name = row.target.partition(":")
     kind: Callable[[TwinDevice, Plant], SimDevice] = getattr(importlib.import_module(module), name)
-    return kind(device, plant)
+    return kind(device, Misread(plant, device) if device.misreads else plant)

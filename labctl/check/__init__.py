@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from labctl.check import (
     doses,
+    due,
+    failing,
     fluidics,
     gas,
     hf,
@@ -35,11 +37,13 @@ RULES: dict[str, Rule] = {
     "vacuum.rough_only": vacuum.rough_only,
     "vacuum.rough_takes": vacuum.rough_takes,
     "vacuum.too_fast": vacuum.too_fast,
+    "vacuum.acetic_acid": vacuum.acetic_acid,
     "vacuum.gauge": vacuum.gauge,
     "vacuum.solvent_loss": vacuum.solvent_loss,
     "trap.argon": trap.argon,
     "trap.gated": trap.gated,
     "trap.dewar": trap.dewar,
+    "trap.acid": trap.acid,
     "gas.closed_heating": gas.closed_heating,
     "gas.suck_back": gas.suck_back,
     "gas.flash": gas.flash,
@@ -65,6 +69,7 @@ RULES: dict[str, Rule] = {
     "vessel.fill_high": vessel.fill_high,
     "vessel.fill_low": vessel.fill_low,
     "vessel.aliquot": vessel.aliquot,
+    "vessel.glass": vessel.glass,
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,
@@ -87,10 +92,15 @@ RULES: dict[str, Rule] = {
     "order.zinc_hot": order.zinc_hot,
     "order.sulfur_hold": order.sulfur_hold,
     "order.pl_not_the_end": order.pl_not_the_end,
+    "failing.skipped": failing.skipped,
+    "failing.repeated": failing.repeated,
+    "failing.unparked": failing.unparked,
     "people.unattended": people.unattended,
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
+    "people.pyrophoric_alone": people.pyrophoric_alone,
+    "people.slow_aliquots": people.slow_aliquots,
     "interlocks.heater": interlocks.heater,
     "interlocks.pump": interlocks.pump,
     "interlocks.valve": interlocks.valve,
@@ -101,11 +111,17 @@ RULES: dict[str, Rule] = {
     "interlocks.reachable": interlocks.reachable,
     "interlocks.action": interlocks.action,
     "interlocks.same_id": interlocks.same_id,
+    "due.calibration": due.calibration,
+    "due.cutout": due.cutout,
 }
 
 
+EARLY_ROUNDS = (1, 2)
+
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
+    "due.cutout",
+    "failing.skipped",
     "fluidics.shared_line",
     "gas.closed_heating",
     "hf.wetted",
@@ -116,19 +132,43 @@ NEVER_ACCEPTED = frozenset({
     "vacuum.two_sources",
 })  # fmt: skip
 
+# A dry run is warned of these; on real instruments they refuse.
+REFUSED_ON_HARDWARE = frozenset({"due.calibration", "due.cutout"})
 
-def check(plan: Plan) -> list[Finding]:
+
+def check(plan: Plan, *, hardware: bool = False) -> list[Finding]:
     """Run all rules over a plan; an accepted rule is told as a note with who accepted it.
 
-    An `accept` of a rule that is not known, or can never be accepted, is itself an error.
+    An `accept` of a rule that is not known, or can never be accepted, is itself an error. For
+    `hardware`, what is overdue is an error unless it is accepted.
     """
-    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    findings = _found(plan)
     accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
     noted = [
         _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
         for finding in findings
     ]
-    return [*_wrongly_accepted(plan), *noted]
+    judged = [_on_hardware(finding) for finding in noted] if hardware else noted
+    return [*_wrongly_accepted(plan), *judged]
+
+
+def _on_hardware(finding: Finding) -> Finding:
+    refused = finding.rule in REFUSED_ON_HARDWARE and finding.severity is Severity.WARNING
+    return replace(finding, severity=Severity.ERROR) if refused else finding
+
+
+def _found(plan: Plan) -> list[Finding]:
+    """Run the rules; over a repeat in its last round, and then in the first two of them.
+
+    What is told of the last round is not told again of an earlier one.
+    """
+    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    for number in EARLY_ROUNDS if plan.repeats else ():
+        early = plan.in_round(number)
+        told = {(f.rule, f.file, f.line, f.column) for f in findings}
+        more = [finding for rule in RULES.values() for finding in rule(early)]
+        findings += [f for f in more if (f.rule, f.file, f.line, f.column) not in told]
+    return findings
 
 
 def _noted(finding: Finding, accepted: Accepted) -> Finding:

@@ -8,6 +8,7 @@ COMMANDS: dict[str, Row] = {
     "check": ("checking", "RECIPE", "look for mistakes; touches nothing"),
     "plan": ("planning", "RECIPE", "timeline, what to prepare, and when a person is needed"),
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
+    "preflight": ("preflighting", "RIG", "leaks, gas, trap, probes, stirring, lamp: fit to run?"),
     "run": ("running", "RECIPE", "on real instruments, guarded, detached from this terminal"),
     "resume": ("resuming", "RUN", "go on with a run that was cut off; looks and asks first"),
     "watch": ("watching", "RUN", "follow the live run and answer its questions"),
@@ -20,6 +21,8 @@ COMMANDS: dict[str, Row] = {
     "capture": ("capturing", "RIG", "read instruments for a while, keep what crosses their ports"),
     "devices": ("instruments", "", "the instruments that labctl can drive"),
     "chem": ("chem", "WHAT", "calculate: layers, sizes, stocks, boiling, cold drops, …"),
+    "calibrate": ("calibrating", "RIG", "guide a calibration and write it into the rig file"),
+    "manual": ("manual", "RIG", "work a rig by hand, interlocked, guarded, recorded"),
     "simulate": ("serving", "RIG", "serve simulated instruments on ptys and TCP"),
 }
 """Command -> module in `labctl.cli`, what it takes, and what it does."""

@@ -16,12 +16,14 @@ from labctl.cli.bare import bare_twin, rig_twin
 from labctl.cli.faulted import add_faults, faults_of, listed
 from labctl.cli.options import add_format, options
 from labctl.cli.text import table
-from labctl.clock import WallClock
+from labctl.clock import WallClock, local_now
 from labctl.errors import ExitCode, UsageError
 from labctl.registry import build_world, listing, serving
 from labctl.rig.load import load_rig
 from labctl.rig.model import LoadedRig, PortEntry
+from labctl.rig.rewriting import in_date
 from labctl.rig.wires import at_endpoints
+from labctl.source import compose
 from labctl.twin import SimDevice, TwinFault, TwinSpec
 
 NOT_SERVED = frozenset({"usb_unplug", "port_busy"})
@@ -47,7 +49,8 @@ class _Copy:
         if self.rig is None or self.file is None:
             return
         places = {name: at.pty or at.url.removeprefix("socket://") for name, at in served.items()}
-        self.file.write_text(at_endpoints(self.rig.document, places), encoding="utf-8")
+        moved = compose(at_endpoints(self.rig.document, places), str(self.file))
+        self.file.write_text(in_date(moved, local_now().date()), encoding="utf-8")
 
 
 class _Served(Protocol):

@@ -76,15 +76,22 @@ class Parts:
         return [("polling", self.poller.run())]
 
     async def first_readings(self) -> None:
-        """Return when the flask has been read, or has had the time for it."""
-        end_ns = self.run.clock.now_ns() + round(FIRST_READING_S * NS)
-        while not self._all_read() and self.run.clock.now_ns() < end_ns:
+        """Return when outputs and every instrument have been read once, or have had time for it.
+
+        Where a valve stands is known before a rule asks: unknown it would count as violated.
+        """
+        await self.read_outputs()
+        end_ns = self.run.clock.now_ns() + round((REST_S + FIRST_READING_S) * NS)
+        names = [channel.name for sink in self._sinks.values() for channel in sink.channels]
+        latest = self.run.signals.latest
+        while self.run.clock.now_ns() < end_ns and not all(name in latest for name in names):
             await self.run.clock.sleep_until(self.run.clock.now_ns() + NS)
 
     async def start(self, run_step: RunStep, ambient_mbar: float | None = None) -> EngineBench:
         """Wait for the first readings, read ambient, warm what must be warm, start watching.
 
-        `ambient_mbar` is known where the flask may be shut by now.
+        `ambient_mbar` is known of a run that goes on, whose flask may be shut; then a person's
+        valves are left as they are.
         """
         run = self.run
         if ambient_mbar is None:
@@ -93,7 +100,7 @@ class Parts:
         else:
             run.ambient_mbar = ambient_mbar
         bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
-        await self._prepare(bench)
+        await self._prepare(bench, shuts=ambient_mbar is None)
         return bench
 
     def declare(self) -> None:
@@ -220,7 +227,7 @@ class Parts:
         else:
             run.event("ambient", f"ambient not read; {run.ambient_mbar:.0f} mbar assumed")
 
-    async def _read_outputs(self) -> None:
+    async def read_outputs(self) -> None:
         """Take over where valves and switches stand; a supply may be open from the start."""
         run = self.run
         roles = {bound: role for role, bound in run.plan.rig.model.roles.items()}
@@ -231,13 +238,14 @@ class Parts:
                 for coil, state in zip(entry.coils, states, strict=False):
                     run.commanded[roles.get(f"{name}.{coil}", coil)] = bool(state)
 
-    async def _prepare(self, bench: EngineBench) -> None:
+    async def _prepare(self, bench: EngineBench, *, shuts: bool) -> None:
         run = self.run
-        await self._read_outputs()
+        await self.read_outputs()
         await run.heat.off()
-        if run.rig.by_person("manifold"):
+        if shuts and run.rig.by_person("manifold"):
             for valve in VALVES:
                 await bench.valve(valve, open_=False)
+        await bench.switch("beacon", on=False)
         for role in ("jack",):
             if run.rig.has(role):
                 output = run.rig.output(role)
@@ -316,7 +324,7 @@ class _Sink:
         unchecked: bool,
     ) -> None:
         self.also: list[Callable[[], None]] = []
-        self._channels = channels
+        self.channels = channels
         self._ranged = [row.low is not None or row.high is not None for row in channels]
         self._names = [channel.name for channel in channels]
         self._before = run.signals.before if unchecked else None
@@ -335,7 +343,7 @@ class _Sink:
             if value is not None and not ranged
             else Reading(name, value, quality_of(value, channel), now_ns)
             for name, value, ranged, channel in zip(
-                names, values, self._ranged, self._channels, strict=True
+                names, values, self._ranged, self.channels, strict=True
             )
         ]
         self._extend(readings)

@@ -52,6 +52,10 @@ class Signals:
             return value
         return self._at_the_end(self._channels.get(signal), value)
 
+    def dimension(self, signal: str) -> str:
+        """Return what a signal is measured in (see `units`)."""
+        return self._channels[signal].dimension
+
     def bounds(self, signal: str) -> tuple[float, float] | None:
         """Return between what the latest fresh value lies; both ends alike for a good one."""
         value, reading = self.value(signal), self.latest.get(signal)

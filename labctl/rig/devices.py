@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -28,6 +30,7 @@ from labctl.fields import (
     Volume,
     Wavelength,
 )
+from labctl.readings import Correction
 from labctl.spectroscopy.linearity import Linearity
 from labctl.units import parse
 
@@ -89,9 +92,26 @@ class HeaterVerify(Strict):
 
 
 class ProbeCalibration(Due):
-    """Points of a thermometer: pairs of what it reads and what is true."""
+    """Points of a thermometer: pairs of what it reads and what is true, both rising.
+
+    Readings and setpoints are corrected by them, linearly between two points; below the first and
+    above the last the correction stays what it is there. `limits` are of the true temperature.
+    """
 
     reads_true: tuple[tuple[Temperature, Temperature], ...] = ()
+
+    @model_validator(mode="after")
+    def _rises(self) -> ProbeCalibration:
+        for (reads, true), (more, truer) in pairwise(self.reads_true):
+            if more <= reads or truer <= true:
+                text = f"{more:g} °C ({truer:g} °C) does not rise above {reads:g} °C ({true:g} °C)"
+                raise PydanticCustomError("schema.calibration", "{t}", {"t": text})
+        return self
+
+    def correction(self) -> Correction | None:
+        """Return the correction; None without points."""
+        reads, true = zip(*self.reads_true, strict=True) if self.reads_true else ((), ())
+        return Correction(reads, true) if reads else None
 
 
 class HeaterEntry(Entry):
@@ -109,6 +129,10 @@ class SecondProbe(Probe, Due):
     """The stirrer's own thermometer; `offset` is added to what it reads."""
 
     offset: Difference = 0.0
+
+    def correction(self) -> Correction | None:
+        """Return the correction; None without an offset."""
+        return Correction((0.0,), (self.offset,)) if self.offset else None
 
 
 class StirrerLimits(Strict):
@@ -287,8 +311,8 @@ class Fouling(Strict):
     change_below: Absorbance
 
 
-class OpticalProbe(Strict):
-    """What dips into the flask."""
+class OpticalProbe(Due):
+    """What dips into the flask; `by`, `done` and `due` are of its path's measurement."""
 
     path: Length
     window: str = ""
@@ -408,3 +432,16 @@ SHAPES: dict[str, type[Entry]] = {
     "excitation": LaserEntry,
     "operator": PersonEntry,
 }
+
+
+def calibrations(entry: Entry) -> Iterator[tuple[tuple[str, ...], Due]]:
+    """Yield what of a device is calibrated, and where it stands in the device's entry.
+
+    >>> uvvis = SpectrometerEntry(kind="ocean_hdx", wavelength=WavelengthCalibration(by="Hg-Ar"))
+    >>> [(part, due.by) for part, due in calibrations(uvvis)]
+    [(('wavelength',), 'Hg-Ar')]
+    """
+    for name, field in type(entry).model_fields.items():
+        part: object = getattr(entry, name)
+        if isinstance(part, Due):
+            yield (field.alias or name,), part

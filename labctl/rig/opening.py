@@ -21,6 +21,7 @@ from labctl.clock import Clock
 from labctl.errors import RefusedByDeviceError
 from labctl.registry import listing, load
 from labctl.rig.by_hand import HandBoard, HandStirrer, HandVacuum
+from labctl.rig.correcting import RAW, corrected
 from labctl.rig.devices import PersonEntry, RelayEntry
 from labctl.rig.model import LoadedRig, PortEntry
 from labctl.rig.settings import settings_of
@@ -57,7 +58,7 @@ class OpenRig:
         for name, entry in rig.model.devices.items():
             if not isinstance(entry, PersonEntry):
                 made = load("drivers", entry.kind)(self.ports[entry.port], settings_of(entry, name))
-                self.devices[name] = made  # type: ignore[assignment]
+                self.devices[name] = corrected(made, entry)  # type: ignore[arg-type]
 
     async def connect(self) -> dict[str, Identity]:
         """Open the ports and connect every driver; nothing is actuated.
@@ -154,7 +155,9 @@ class OpenRig:
             device = self.devices.get(name)
             if device is not None:
                 first = device.channels[0].name
-                aliases[f"{name}.{part or first}"] = signal
+                channel = f"{name}.{part or first}"
+                aliases[channel] = signal
+                aliases[channel + RAW] = signal + RAW
         return aliases
 
 

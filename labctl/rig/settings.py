@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from labctl.capabilities import DeviceSettings, ScanSettings
-from labctl.readings import Channel
+from labctl.readings import Channel, Correction
 from labctl.rig.devices import (
     Entry,
     FlowEntry,
@@ -26,13 +26,26 @@ def settings_of(entry: Entry, name: str) -> DeviceSettings:
     return DeviceSettings(name)
 
 
+def correction_of(entry: Entry) -> Correction | None:
+    """Return what corrects the thermometer of a device, if it is calibrated."""
+    if isinstance(entry, HeaterEntry) and entry.calibration is not None:
+        return entry.calibration.correction()
+    if isinstance(entry, StirrerEntry) and entry.probe2 is not None:
+        return entry.probe2.correction()
+    return None
+
+
 @settings_of.register
 def _heater(entry: HeaterEntry, name: str) -> DeviceSettings:
+    correction = correction_of(entry)
+    low, high = entry.limits.setpoint
+    if correction is not None:
+        low, high = round(correction.raw(low), 1), round(correction.raw(high), 1)
     return DeviceSettings(
         name,
         address=entry.unit,
-        setpoint_low=entry.limits.setpoint[0],
-        setpoint_high=entry.limits.setpoint[1],
+        setpoint_low=low,
+        setpoint_high=high,
         rate_high_k_min=entry.limits.rate,
         power_high_fraction=entry.limits.power,
     )

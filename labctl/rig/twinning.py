@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from labctl.bench import Loaded
 from labctl.capabilities import DeviceSettings
+from labctl.readings import Correction
 from labctl.rig.devices import (
     Entry,
     FlowEntry,
@@ -22,7 +23,7 @@ from labctl.rig.devices import (
     VacuumEntry,
 )
 from labctl.rig.model import LoadedRig, Vessel
-from labctl.rig.settings import settings_of
+from labctl.rig.settings import correction_of, settings_of
 from labctl.twin import TwinDevice, TwinFault, TwinReagent, TwinSpec, TwinSyringe, TwinVessel
 
 Roles = Mapping[str, str]
@@ -52,7 +53,7 @@ def twin_of(
     return TwinSpec(
         seed,
         devices_of(rig),
-        TwinVessel(vessel.volume, vessel.mantle, vessel.empty_heat_capacity),
+        TwinVessel(vessel.volume, vessel.mantle, vessel.glass_j_k),
         tuple(TwinReagent(x.name, reagents[x.name], x.concentration_mol_l) for x in loaded),
         tuple(_syringe(load) for load in loaded if load.pump),
         {name: port.baud for name, port in model.ports.items()},
@@ -70,7 +71,12 @@ def devices_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
     """Return the devices of a rig, people apart, each with what in the world it touches."""
     return tuple(
         TwinDevice(
-            name, entry.kind, entry.port, settings_of(entry, name), touches_of(entry, name, rig)
+            name,
+            entry.kind,
+            entry.port,
+            settings_of(entry, name),
+            touches_of(entry, name, rig),
+            _misreads(entry),
         )
         for name, entry in rig.model.devices.items()
         if not isinstance(entry, PersonEntry)
@@ -85,6 +91,13 @@ def guard_of(rig: LoadedRig) -> tuple[TwinDevice, ...]:
     settings = DeviceSettings("guard", address=guard.unit, outputs={"contactor": guard.coil})
     touches = {"contactor": "contactor"}
     return (TwinDevice("guard", guard.kind, guard.port, settings, touches),)
+
+
+def _misreads(entry: Entry) -> dict[str, Correction]:
+    """Let a simulated probe be as wrong as its calibration says, so that corrected is true."""
+    correction = correction_of(entry)
+    part = "probe2" if isinstance(entry, StirrerEntry) else "probe"
+    return {} if correction is None else {part: correction}
 
 
 def touches_of(entry: Entry, name: str, rig: LoadedRig) -> dict[str, str]:

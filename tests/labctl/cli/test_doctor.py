@@ -32,7 +32,7 @@ def test_a_fit_rig_is_told_device_by_device_and_ends_with_0(labctl, served, tmp_
     for name in ("heater", "pump_3", "gauges", "pl", "laser", "guard"):
         assert name in rows
     assert "Eurotherm 3216, firmware 2.11" in out
-    assert "setpoints 0 .. 345 °C" in out
+    assert "setpoints 0 .. 346.7 °C" in out
     assert "9600 7E1" in out
 
 

@@ -38,14 +38,14 @@ def frozen(run, name):
 
 def test_a_setpoint_turned_at_the_panel_is_asked_about_and_adopted(conducted, chooses):
     during = {40: at_panel("heater", (2, 50.0))}
-    run = conducted(HEAT, during=during, operator=chooses("adopt 50 °C"))
+    run = conducted(HEAT, during=during, operator=chooses("adopt 49.5 °C"))
     event = frozen(run, "heater")
     assert 40 <= event.t_ns / NS <= 42
-    assert "its setpoint is 50 °C, and labctl set 60 °C" in event.message
+    assert "its setpoint is 50 °C, and labctl set 60.5 °C, by its own scale" in event.message
     (asked,) = [q for q in run.questions if "changed" in q.text]
-    assert set(asked.choices) == {"restore 60 °C", "adopt 50 °C", "park", "abort"}
+    assert set(asked.choices) == {"restore 60 °C", "adopt 49.5 °C", "park", "abort"}
     times, values = run.series["heater.setpoint"]
-    assert 50.0 in [value for t, value in zip(times, values, strict=True) if t > 42]
+    assert 49.5 in [round(value, 1) for t, value in zip(times, values, strict=True) if t > 42]
 
 
 def test_restored_it_goes_on_to_what_the_recipe_asked(conducted, chooses):

