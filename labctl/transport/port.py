@@ -216,7 +216,7 @@ class Port:
         self._holder = None
 
     async def _send(self, device: str, data: bytes, gate: Callable[[], None] | None) -> None:
-        if self._gap_ns:
+        if self._gap_ns and self._free_at_ns > self._clock.now_ns():
             await self._clock.sleep_until(self._free_at_ns)
         if self._owed:
             await self._settle()
