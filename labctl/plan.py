@@ -138,7 +138,7 @@ def _scene(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Scene:
     }
     return Scene(
         vessel.volume,
-        vessel.empty_heat_capacity,
+        vessel.glass_j_k,
         vessel.mantle * power,
         high_c,
         NOMINAL_AMBIENT_MBAR,

@@ -69,6 +69,7 @@ RULES: dict[str, Rule] = {
     "vessel.fill_high": vessel.fill_high,
     "vessel.fill_low": vessel.fill_low,
     "vessel.aliquot": vessel.aliquot,
+    "vessel.glass": vessel.glass,
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,

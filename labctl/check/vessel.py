@@ -63,6 +63,19 @@ def _innermost(plan: Plan) -> Iterator[PlannedStep]:
     return (planned for planned in plan.steps if not planned.step.children())
 
 
+def glass(plan: Plan) -> Iterator[Finding]:
+    """`vessel.glass`: the heat capacity of a flask's glass is said, or taken by its size."""
+    vessel, name = plan.vessel, plan.batch.model.vessel
+    if vessel.empty_heat_capacity is None:
+        message = (
+            f"{name} gives no `empty_heat_capacity`; {vessel.glass_j_k:.0f} J/K are taken for a "
+            f"flask of {show(vessel.volume, 'volume')}; weigh it: 0.8 J/K a gram of glass"
+        )
+        yield plan.rig.document.mark(("vessels", name)).finding(
+            "vessel.glass", message, Severity.NOTE
+        )
+
+
 def _hottest(planned: PlannedStep) -> tuple[float, float]:
     at_c = max(planned.before.temperature_c, planned.after.temperature_c)
     return planned.after.hot_volume_ml(at_c), at_c

@@ -212,6 +212,7 @@ class EngineBench:
         await self._people.hand(text, subject, amount)
         if subject.startswith("flush."):
             self._run.flushed.add(subject.removeprefix("flush."))
+        self._doses.lines.handled(subject, amount)
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference."""
@@ -244,10 +245,6 @@ class EngineBench:
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:
         """Have an aliquot drawn; the ledger shrinks."""
         await self._tracking.sample(f"{label} ({into})", volume_ml)
-        whole_ml = self._run.flask.volume_ml()
-        if whole_ml > volume_ml:
-            mixture = self._run.flask.mixture.scaled(1 - volume_ml / whole_ml)
-            self._run.flask = replace(self._run.flask, mixture=mixture)
 
     def learning(self) -> AbstractContextManager[None]:
         """Learn the peak's temperature coefficient while open."""

@@ -136,6 +136,7 @@ class Executor:
         past = resumed.past
         start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
         bench = await self._abandonable(start, "start")
+        await self._abandonable(resumed.restore(bench), "restore")
         bench.anchors.update(past.anchors)
         bench.resumed.update(past.clocks)
         return bench

@@ -62,6 +62,17 @@ class Exposed:
         return float(max(frame.counts)) * FULL / self.detector(frame).top_counts
 
 
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """A lamp's reference with its dark, as taken by a spectrometer at a time with an exposure."""
+
+    source: str
+    t_ns: int
+    integration_s: float
+    reference: Floats
+    dark: Floats
+
+
 class Optics:
     """The spectrometers of a run and their light."""
 
@@ -93,6 +104,16 @@ class Optics:
         await self._shutter(closed=True)
         exposed.dark = await self._mean(exposed, "dark")
         await self._shutter(closed=False)
+
+    async def restore(self, lamp: Lamp) -> bool:
+        """Take over a reference taken before, with its exposure; say whether it is of this rig."""
+        exposed = self.absorbance
+        if exposed is None or exposed.device.name != lamp.source:
+            return False
+        await exposed.device.set_exposure(lamp.integration_s, 1)
+        exposed.integration_s = lamp.integration_s
+        exposed.reference, exposed.dark = lamp.reference, lamp.dark
+        return True
 
     async def lamp(self, over_s: float) -> tuple[float, float]:
         """Look at the lamp and again after `over_s`: share of the range used, drift per minute.

@@ -113,10 +113,14 @@ class People:
             raise AbortedError(message)
         if subject:
             self._run.signed.setdefault(subject, set()).update(names)
+            words = ", ".join(names)
+            self._run.event("signed", f"{subject}: {words}", {"subject": subject, "names": words})
         if any("trap" in item and "cold" in item for item in items):
             self._run.trap_cold_ns = self._run.clock.now_ns()
+            self._run.event("trap_cold", "the trap was said to be cold")
         if any("trap" in item and "warmed" in item for item in items):
             self._run.trap_cold_ns = None
+            self._run.event("trap_warm", "the trap was said to be warmed")
 
     async def hand(self, text: str, subject: str, amount: float | None) -> None:
         """Have something done by hand."""

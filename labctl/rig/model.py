@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.attended import Attendance, read_attendance
+from labctl.chemistry.thermal import glass_j_k
 from labctl.fields import (
     Amount,
     Concentration,
@@ -74,11 +75,17 @@ class Vessel(Strict):
     volume: Volume
     fill: VolumeRange | None = None
     mantle: Watts = 0.0
-    empty_heat_capacity: HeatCapacity = 0.0
+    empty_heat_capacity: HeatCapacity | None = Field(None, gt=0)
     max_T: Temperature = 100.0
     stir_bar: str = ""
     never: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+
+    @property
+    def glass_j_k(self) -> float:
+        """The heat capacity of the glass in J/K; by its size where nobody said (`vessel.glass`)."""
+        said = self.empty_heat_capacity
+        return glass_j_k(self.volume) if said is None else said
 
 
 class Scrubber(Strict):
