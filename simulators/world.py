@@ -34,6 +34,7 @@ from simulators.world_light import Cuvette, Light
 from simulators.world_syringes import Syringes
 from simulators.world_things import Things
 
+_BALANCE: Final = "balance."
 TICK_NS: Final = 250_000_000
 _SECOND_NS: Final = 1_000_000_000
 _PRESSED_NS: Final = 3_000_000_000
@@ -170,10 +171,14 @@ class RigWorld:
             self._tick(self._next_ns)
 
     def get(self, thing: str, t_ns: int) -> float:
-        """Return what a sensor sees; an unknown thing is what was last put, else 0."""
+        """Return what a sensor sees; an unknown thing is what was last put, else 0.
+
+        `balance.PUMP` is the mass in g of what that pump has pushed elsewhere than the flask.
+        """
         if self._next_ns <= t_ns:
             self.advance(t_ns)
-        return self._things.get(thing)
+        pump = thing.removeprefix(_BALANCE)
+        return self._things.get(thing) if pump == thing else self._syringes.wasted_g(pump)
 
     def put(self, thing: str, value: float, t_ns: int) -> None:
         """Act on a thing; an unknown one remembers the value."""
@@ -207,7 +212,7 @@ class RigWorld:
 
     def knows(self, thing: str) -> bool:
         """Say whether a thing can be read off the rig."""
-        return self._things.knows(thing)
+        return thing.startswith(_BALANCE) or self._things.knows(thing)
 
     def charge(self, reagent: str, volume_ml: float, t_ns: int) -> None:
         """Pour a reagent in by hand, at 25 °C and at once.

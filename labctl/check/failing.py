@@ -9,7 +9,7 @@ from labctl.plan import Plan, PlannedStep
 
 INERT_OR_CLEAN = frozenset({"backfill", "degas", "leak_test", "hf_treat"})
 SIGNED = frozenset({"confirm"})
-ADDS = frozenset({"charge", "inject", "hf_treat", "quench", "prime"})
+ADDS = frozenset({"charge", "inject", "hf_treat", "quench", "prime", "weigh"})
 
 
 def skipped(plan: Plan) -> Iterator[Finding]:

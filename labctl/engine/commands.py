@@ -18,7 +18,7 @@ from labctl.errors import RefusedError, UnitError
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
 
-NOT_LONGER = frozenset({"hf_treat", "inject", "charge", "prime", "quench"})
+NOT_LONGER = frozenset({"hf_treat", "inject", "charge", "prime", "quench", "weigh"})
 
 
 @dataclass(frozen=True, slots=True)

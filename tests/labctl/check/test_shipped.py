@@ -8,7 +8,11 @@ from labctl.errors import Severity
 from labctl.prepare import Request, prepare
 
 ROOT = Path(__file__).parents[3]
-RECIPES = [path for path in sorted((ROOT / "recipes").glob("*.yaml")) if path.name.count(".") == 1]
+RECIPES = [
+    path
+    for path in sorted((ROOT / "recipes").rglob("*.yaml"))
+    if path.name.count(".") == 1 and path.parent.name != "blocks"
+]
 RIGS = ["simulators/rig.yaml", "rigs/schlenk.yaml", "rigs/manual.yaml"]
 
 
