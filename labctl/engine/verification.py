@@ -84,7 +84,7 @@ class Verification:
 
     def _model(self) -> MantleModel:
         vessel = self._vessel
-        flask_j_k = self._flask.heat_capacity_j_k(vessel.empty_heat_capacity)
+        flask_j_k = self._flask.heat_capacity_j_k(vessel.glass_j_k)
         model, thermal = MantleModel(vessel.mantle, flask_j_k), vessel.thermal
         if thermal is None:
             return model

@@ -130,7 +130,7 @@ def _thermal(run: Run, planned: Plan, name: str) -> Iterator[Made]:
     _undisturbed(planned, course)
     vessel = planned.rig.model.vessels[name]
     before = next(item.before for item in planned.steps if item.step.id == course[0].id)
-    flask_j_k = before.heat_capacity_j_k(vessel.empty_heat_capacity)
+    flask_j_k = before.heat_capacity_j_k(vessel.glass_j_k)
     times_s, flask_c, power_w = _samples(run, planned, vessel, course)
     found = fit(times_s, flask_c, power_w, flask_j_k)
     mantle = found.mantle

@@ -63,7 +63,7 @@ def twin_of(
 
 
 def _twin_vessel(vessel: Vessel) -> TwinVessel:
-    plain = TwinVessel(vessel.volume, vessel.mantle, vessel.empty_heat_capacity)
+    plain = TwinVessel(vessel.volume, vessel.mantle, vessel.glass_j_k)
     thermal = vessel.thermal
     if thermal is None:
         return plain

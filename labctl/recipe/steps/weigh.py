@@ -25,6 +25,7 @@ class Weigh(Step):
     verb: ClassVar[str] = "weigh"
     uses: ClassVar[tuple[str, ...]] = ("operator",)
     resume: ClassVar[Resume] = Resume.NEVER
+    once: ClassVar[bool] = True
 
     reagent: str
     volume: Volume = Field(gt=0)
