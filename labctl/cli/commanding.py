@@ -12,7 +12,7 @@ from labctl.errors import ExitCode, UsageError
 
 VERBS = (
     "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "answer",
-    "note", "fixup", "change", "abort",
+    "note", "fixup", "change", "take", "do", "give", "abort",
 )  # fmt: skip
 
 
