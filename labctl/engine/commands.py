@@ -60,6 +60,12 @@ class Commands:
         """The commands that there are."""
         return tuple(self._table)
 
+    def in_hand(self) -> Mapping[str, object]:
+        """Return who has taken the run over, if anybody, and what differs from the plan."""
+        who = self._executor.holding.taken
+        differs = [row.text for row in self._takeover.differs()] if who else []
+        return {"taken_by": who, "differs": differs}
+
     def obey(self, command: Command) -> str:
         """Obey a command; return why it is refused, or nothing."""
         do = self._table.get(command.verb)
