@@ -181,7 +181,7 @@ class EngineBench:
 
     def dip_k(self) -> float:
         """Return how far the flask fell since the last injection began, in K."""
-        return self._doses.dip_k()
+        return self._doses.dip.kelvin()
 
     def anchor(self, peak_nm: float) -> None:
         """Anchor the 25 °C scale of the peak on a cold measurement."""
