@@ -219,6 +219,15 @@ class EngineBench:
         await self._tracking.reference()
         self._run.flask = replace(self._run.flask, referenced=True)
 
+    async def warm_lines(self) -> None:
+        """Heat the line that is kept warm, to the warmest of what it holds."""
+        warm = self._run.rig.warm_line
+        loads = self._run.plan.scene.loads.values()
+        kept = [load.keep_at_c for load in loads if load.warmed_by and load.keep_at_c is not None]
+        if warm is not None and kept:
+            await warm.ramp(max(kept), 0.0)
+            self._run.event("warm_line", f"warm line to {max(kept):g} °C")
+
     async def lamp(self, over_s: float) -> tuple[float, float]:
         """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
         return await self._tracking.lamp(over_s)
