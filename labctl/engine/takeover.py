@@ -187,7 +187,9 @@ class TakeOver:
         if volume_ml <= 0:
             raise UsageError("what was added has a volume above 0")
         run = self._run
-        now_ns, dose = run.clock.now_ns(), f"added.{next(self._numbers)}"
+        known = {row.id for row, _, _ in self._executor.parts.doses.ledger()}
+        dose = next(id_ for n in count(1) if (id_ := f"added.{n}") not in known)
+        now_ns = run.clock.now_ns()
         at_c = run.signals.value("flask.T")
         row = DoseRow(dose, name, "hand", "injection", "flask", "done", now_ns, end_ns=now_ns,
                       flask_c=at_c, commanded_ml=volume_ml, delivered_ml=volume_ml)  # fmt: skip
