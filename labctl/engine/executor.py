@@ -171,6 +171,11 @@ class Executor:
         """The step of the recipe that runs now; None between steps."""
         return self._step or self._failing.step
 
+    @property
+    def bench(self) -> EngineBench | None:
+        """The bench that steps run on; None before the rig is ready."""
+        return self._bench
+
     def pause(self, actor: str) -> None:
         """Hold the run when the running step is done."""
         self._pausing = actor

@@ -41,6 +41,10 @@ class Holding:
     def __init__(self, parts: Parts, ended_by: Callable[[BaseException], None]) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self.restarts: Callable[[str], None] = _nothing
+        self.taken = ""
+        self.taken_back: Callable[[], bool] = bool
+        self.asks = False
+        self._spoken_ns = 0
         self._parts = parts
         self._run = parts.run
         self._standing = Standing(parts)
@@ -128,8 +132,18 @@ class Holding:
             return f"{choice} is not possible between steps; resume, then say it"
         return self._still()
 
+    def spoken(self) -> None:
+        """Hear that a person is there: the time in which nobody speaks begins anew."""
+        self._spoken_ns = self._run.clock.now_ns()
+
+    def forget_temperature(self) -> None:
+        """Go on without heating back to where the flask was."""
+        self._before_c = None
+
     def _still(self) -> str:
         """Say what stands against going on, or nothing."""
+        if self.taken:
+            return f"{self.taken} has taken over: `give` the run back first"
         standing = [rule.id for rule in self._causes if self._parts.interlocks.stands(rule)]
         if standing:
             return f"{', '.join(standing)} is still violated"
@@ -193,6 +207,18 @@ class Holding:
         chosen = cast("asyncio.Future[str]", self._choice)
         if not asks:
             return await self._spoken(reason, chosen)
+        self.asks = True
+        try:
+            return await self._answered(reason, chosen)
+        finally:
+            self.asks = False
+
+    async def _answered(self, reason: str, chosen: asyncio.Future[str]) -> str:
+        """Ask, and wait for the answer or a command.
+
+        Raises:
+            AbortedError: the person, or nobody in time, chose to end the run.
+        """
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
         either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
         try:
@@ -208,6 +234,11 @@ class Holding:
         self._run.deviation(f"resumed by a person: {reason}")
         return "resume"
 
+    @property
+    def _silent_ns(self) -> int:
+        """When a person has been silent for too long, in ns of the run."""
+        return self._spoken_ns + round(self._run.plan.recipe.head.problem.unanswered * NS)
+
     async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
         """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
 
@@ -215,14 +246,15 @@ class Holding:
             AbortedError: in a dry run, where nobody would ever come.
         """
         run = self._run
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due_ns = run.clock.now_ns() + round(run.plan.recipe.head.problem.unanswered * NS)
-        timer = run.clock.alarm(due_ns, late)
-        either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
+        self.spoken()
+        while not chosen.done() and run.clock.now_ns() < self._silent_ns:
+            late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            timer = run.clock.alarm(self._silent_ns, late)
+            either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
         if chosen.done():
             return chosen.result()
         silence = f"park: nobody said how to go on after: {reason}"
@@ -307,16 +339,29 @@ class Holding:
         run.machine.fire(Trigger.RESUMED)
         return choice
 
+    def _taken_back(self) -> bool:
+        """Take a run back from a person's hands to park it; say whether its gas differs."""
+        if not self.taken:
+            return False
+        self.taken = ""
+        return self.taken_back()
+
     async def _park_now(self, reason: str) -> None:
         self._how = "park"
+        other_gas = self._taken_back()
         changed = await self._standing.park()
-        self._gas_changed = self._gas_changed or changed
+        self._gas_changed = self._gas_changed or changed or other_gas
         self._run.machine.fire(Trigger.FROZEN, reason)
 
     def _begin(self, job: Coroutine[object, object, None], name: str) -> None:
+        self.begin(job, name)
+
+    def begin(self, job: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Do something while the run is held; what it raises ends the run, as does its end."""
         task = asyncio.create_task(job, name=name)
         self.tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

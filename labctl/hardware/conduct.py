@@ -188,6 +188,7 @@ class Reception:
             "flask_c": None if run is None else run.signals.value("flask.T"),
             "deviations": [] if run is None else list(run.deviations),
             "questions": [_question(pending) for pending in self.desk.pending],
+            **({} if self._commands is None else self._commands.in_hand()),
         }
 
     def _handle(self, asked: Json) -> Json:
