@@ -38,6 +38,8 @@ class Resumption:
         self._parts = parts
         self._run = parts.run
         run = self._run
+        self._never: Sequence[int] = past.never_begun
+        self._open = {d.open_intent: d.row for d in past.doses.values() if d.open_intent}
         run.elapsed.begin_at(past.elapsed_s)
         run.elapsed.freeze()
         run.deviations.extend(past.deviations)
@@ -52,6 +54,16 @@ class Resumption:
         failed = await SafeState(self._run).reach(STILL)
         if failed:
             raise AbortedError(f"the rig does not stand still: {'; '.join(failed)}")
+
+    def leave(self) -> None:
+        """Write down that what nobody came to judge is unknown."""
+        record, now_ns = self._run.record, self._run.clock.now_ns()
+        self._never_begun()
+        for intent, row in self._open.items():
+            why = {"why": "the run ended before anybody judged it"}
+            record.settle(intent, now_ns, "unknown", why)
+            record.dose(replace(row, state="unknown", end_ns=now_ns))
+        self._open.clear()
 
     async def inspect(self) -> None:
         """Show what is found against what is expected; go on only if a person says so.
@@ -118,11 +130,14 @@ class Resumption:
         return f"; given so far: {told}, and only what is missing will be given" if told else ""
 
     async def _ledger(self) -> None:
-        now_ns = self._run.clock.now_ns()
-        for intent in self.past.never_begun:
-            self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
+        self._never_begun()
         for dose in self.past.doses.values():
             self._parts.doses.take_over(await self._known(dose))
+
+    def _never_begun(self) -> None:
+        now_ns, never, self._never = self._run.clock.now_ns(), self._never, ()
+        for intent in never:
+            self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
 
     async def _known(self, dose: PastDose) -> Given:
         """Return a dose as it is known now: counted by its pump, or judged by a person."""
@@ -179,6 +194,7 @@ class Resumption:
             counted_ml = given.pushed_ml - dose.pushed_ml
             data: dict[str, Scalar] = {"counted_ml": counted_ml, "by": "resume"}
             run.record.settle(dose.open_intent, now_ns, outcome, data)
+            self._open.pop(dose.open_intent, None)
         row = replace(dose.row, state="done", end_ns=now_ns, delivered_ml=given.delivered_ml)
         given.row = row
         run.record.dose(row)
