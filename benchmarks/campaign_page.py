@@ -59,9 +59,9 @@ def _faults(rows: Sequence[Mapping[str, object]]) -> str:
     lines = [
         "## Faults",
         "",
-        "`followed` counts the faults after which a warning, an alarm or an end came, of any cause;",
-        "the times are from the fault's beginning to the first of them. Where several faults befall",
-        "one run, that is an upper bound on how often, and a lower one on when.",
+        "`followed` counts the faults after which a warning, an alarm or an end came, of any",
+        "cause; the times are from the fault's beginning to the first of them. Where several",
+        "faults befall one run, that is an upper bound on how often, and a lower one on when.",
         "",
         "| fault | acted | followed | median | latest |",
         "| --- | --- | --- | --- | --- |",

@@ -313,9 +313,14 @@ class Bench(Protocol):
         ...
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
-        """Have a list signed by one or two people."""
+        """Have a list signed by one or two people, within so many s."""
         ...
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
@@ -324,6 +329,14 @@ class Bench(Protocol):
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference of a track's spectrometer, in the solvent before the dots."""
+        ...
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Watch the lamp for s: share of the detector's range, drift as a fraction per minute.
+
+        Raises:
+            StepFailedError: no spectrometer looks at a lamp.
+        """
         ...
 
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:

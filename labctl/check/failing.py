@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan, PlannedStep
-
-INERT_OR_CLEAN = frozenset({"backfill", "degas", "leak_test", "hf_treat"})
-SIGNED = frozenset({"confirm"})
-ADDS = frozenset({"charge", "inject", "hf_treat", "quench", "prime"})
+from labctl.recipe.steps.base import flattened
+from labctl.recipe.steps.confirm import Confirm
 
 
 def skipped(plan: Plan) -> Iterator[Finding]:
@@ -18,7 +16,8 @@ def skipped(plan: Plan) -> Iterator[Finding]:
     Neither by `on_fail: skip` of its own, nor of a step that it is in.
     """
     for planned in plan.steps:
-        kept = [verb for verb in _verbs(plan, planned) if verb in INERT_OR_CLEAN | SIGNED]
+        inner = flattened((planned.step,))
+        kept = [step.verb for step in inner if step.protects or isinstance(step, Confirm)]
         if planned.step.on_fail == "skip" and kept:
             message = (
                 f"a failed {kept[0]} is not skipped: it makes the flask inert or clean, or is "
@@ -33,7 +32,7 @@ def repeated(plan: Plan) -> Iterator[Finding]:
     What was given is not given again; whether the rest should be is a decision.
     """
     for planned in plan.steps:
-        adds = [verb for verb in _verbs(plan, planned) if verb in ADDS]
+        adds = [step.verb for step in flattened((planned.step,)) if step.once]
         if planned.step.on_fail == "retry" and adds:
             message = f"a failed {adds[0]} is begun again by a person only; write `on_fail: ask`"
             yield _at(planned, "failing.repeated", message)
@@ -49,11 +48,6 @@ def unparked(plan: Plan) -> Iterator[Finding]:
         told.add(stage)
         message = f"{stage} has no temperature in `park`: parked, its heat is switched off"
         yield _at(planned, "failing.unparked", message, Severity.WARNING)
-
-
-def _verbs(plan: Plan, planned: PlannedStep) -> list[str]:
-    inner = [p.step.verb for p in plan.steps if p.parent == planned.step.id]
-    return [planned.step.verb, *inner]
 
 
 def _at(

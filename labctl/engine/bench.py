@@ -197,21 +197,31 @@ class EngineBench:
         return await self._people.ask(question)
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
         """Have a list signed."""
-        await self._people.confirm(items, signatures, subject)
+        await self._people.confirm(items, signatures, subject, after_s)
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
         """Have a person do something with their hands."""
         await self._people.hand(text, subject, amount)
         if subject.startswith("flush."):
             self._run.flushed.add(subject.removeprefix("flush."))
+        self._doses.lines.handled(subject, amount)
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference."""
         await self._tracking.reference()
         self._run.flask = replace(self._run.flask, referenced=True)
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
+        return await self._tracking.lamp(over_s)
 
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:
         """Measure the level of tracks before a dose."""
@@ -235,10 +245,6 @@ class EngineBench:
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:
         """Have an aliquot drawn; the ledger shrinks."""
         await self._tracking.sample(f"{label} ({into})", volume_ml)
-        whole_ml = self._run.flask.volume_ml()
-        if whole_ml > volume_ml:
-            mixture = self._run.flask.mixture.scaled(1 - volume_ml / whole_ml)
-            self._run.flask = replace(self._run.flask, mixture=mixture)
 
     def learning(self) -> AbstractContextManager[None]:
         """Learn the peak's temperature coefficient while open."""

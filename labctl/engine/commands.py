@@ -18,8 +18,6 @@ from labctl.errors import RefusedError, UnitError
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
 
-NOT_LONGER = frozenset({"hf_treat", "inject", "charge", "prime", "quench"})
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -123,7 +121,7 @@ class Commands:
         reason = self._illegal(command, Trigger.EXTEND)
         if reason:
             return reason
-        if step is None or step.verb in NOT_LONGER:
+        if step is None or step.once:
             what = "between steps" if step is None else f"in a {step.verb} step"
             return f"extend is not possible {what}"
         try:

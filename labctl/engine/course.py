@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labctl.check import check
 from labctl.check.seen import handled, names_in
+from labctl.engine.fitness import PREFLIGHT
 from labctl.engine.run import Run
 from labctl.errors import FindingsError, RefusedError, Severity
 from labctl.plan import Plan, PlannedStep, plan
@@ -55,15 +56,20 @@ class Course:
         _signed(by)
         if before.verb == "hf_treat":
             raise RefusedError(f"{before.id} gives HF, which is not begun again after another step")
+        if before.id == PREFLIGHT:
+            raise RefusedError("nothing comes before the preflight: put it right, then `retry`")
         step = self._extra(text)
         self._hf_free(step)
         extras = [*self._extras, (before.id, step)]
         planned = self._checked(self._written, extras)
+        found = [item for item in planned.steps if item.step.id == step.id]
+        if not found:
+            raise RefusedError(f"{before.id} is no step of a recipe; nothing comes before it")
         self._extras = extras
         self.begun.append(step.id)
         self._run.plan = planned
         self._run.deviation(f"{step.id} before {before.id}: {text}; signed: {', '.join(by)}")
-        return next(item for item in planned.steps if item.step.id == step.id)
+        return found[0]
 
     def change(self, path: Path, by: Sequence[str]) -> None:
         """Let the steps to come be those of another recipe; what has begun is in it as it was.
@@ -140,10 +146,12 @@ class Course:
         Raises:
             RefusedError: one has.
         """
-        begun = [id_ for id_ in self.begun if not id_.startswith(FIXUP)]
+        ours = [id_ for id_ in self.begun if not id_.startswith(FIXUP)]
+        begun = [id_ for id_ in ours if id_ != PREFLIGHT]
         old, new = _laid_out(self._written), _laid_out(recipe)
         for n, id_ in enumerate(begun):
-            if n >= len(new) or new[n][0] != old[n][0] or not same(old[n][1], new[n][1]):
+            known = n < min(len(old), len(new)) and old[n][1].id == id_
+            if not known or new[n][0] != old[n][0] or not same(old[n][1], new[n][1]):
                 raise RefusedError(f"{id_} has begun and is not as it was")
         return begun[-1] if begun else ""
 

@@ -138,6 +138,7 @@ class Executor:
         past = resumed.past
         start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
         bench = await self._abandonable(start, "start")
+        await self._abandonable(resumed.restore(bench), "restore")
         bench.anchors.update(past.anchors)
         bench.resumed.update(past.clocks)
         return bench
@@ -407,6 +408,8 @@ class Executor:
         self._ending.say(str(error))
         self._run.elapsed.thaw()
         await through(asyncio.create_task(self._to_safety(), name="to the safe state"))
+        if self.parts.people.unanswered:
+            self._run.call(f"the run was ended: nobody answered: {self.parts.people.unanswered}")
         faults = self._ending.faults
         if faults:
             ends, error = Trigger.FAULT, LabctlError("; ".join(faults))

@@ -274,9 +274,7 @@ class Holding:
 
     def _call(self, reason: str) -> None:
         """Have somebody called: nobody answered, and the run stands parked."""
-        names = ", ".join(self._run.plan.rig.model.site.call)
-        message = f"call {names or 'somebody'}: the run is parked, and nobody answered: {reason}"
-        self._run.event("call", message, {"who": names}, "error")
+        self._run.call(f"the run is parked, and nobody answered: {reason}")
 
     async def _decide(self, reason: str, choice: str) -> None:
         """Do what is chosen about a change; the first choice is to restore, and always there."""

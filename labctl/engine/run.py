@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.bus import Bus
 from labctl.chemistry.flask import Flask
@@ -91,6 +91,23 @@ class Run:
         if self.machine.state in _OVER:
             raise AbortedError(f"{refused}: the run is {self.machine.state.value}")
 
+    def draw(self, label: str, volume_ml: float) -> None:
+        """Take a sample off the ledger, and write it down."""
+        self.shrink(volume_ml)
+        self.event("drawn", f"{label}: {volume_ml:g} mL drawn", {"volume_ml": volume_ml})
+
+    def shrink(self, volume_ml: float) -> None:
+        """Let the flask hold so much less, of everything in it."""
+        whole_ml = self.flask.volume_ml()
+        if whole_ml > volume_ml:
+            mixture = self.flask.mixture.scaled(1 - volume_ml / whole_ml)
+            self.flask = replace(self.flask, mixture=mixture)
+
+    def call(self, why: str) -> None:
+        """Have somebody called: nobody answered, and the rig was brought to stand by itself."""
+        names = ", ".join(self.plan.rig.model.site.call)
+        self.event("call", f"call {names or 'somebody'}: {why}", {"who": names}, "error")
+
     def local(self) -> dt.datetime:
         """Return the rig's local time now."""
         return self.clock.local(self.clock.now_ns())
@@ -107,7 +124,10 @@ class Run:
 
     def has_token(self, kind: str) -> bool:
         """Say whether a disturbance of a kind is expected now."""
-        return self._tokens[kind] > 0 or self.clock.now_ns() < self._lingers_ns.get(kind, 0)
+        if self._tokens.get(kind, 0) > 0:
+            return True
+        lingers_ns = self._lingers_ns.get(kind)
+        return lingers_ns is not None and self.clock.now_ns() < lingers_ns
 
 
 @dataclass

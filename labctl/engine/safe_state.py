@@ -23,7 +23,7 @@ from labctl.engine.sequences import (
     Sequencer,
 )
 from labctl.errors import DeviceError, StepFailedError
-from labctl.recipe.steps.base import Step
+from labctl.recipe.steps.base import Step, flattened
 from labctl.rig.devices import FlowEntry, PumpEntry
 
 __all__ = ["ABORT", "COMPLETE", "STILL", "SafeState", "at_the_end", "may_skip"]
@@ -265,9 +265,6 @@ def at_the_end(run: Run) -> tuple[Action, ...]:
     return (*COMPLETE, *SUCK_BACK) if hot(run) else COMPLETE
 
 
-NEVER_SKIPPED: frozenset[str] = frozenset({"backfill", "degas", "leak_test", "hf_treat"})
-
-
 def may_skip(step: Step) -> bool:
-    """Say whether a person may skip a step: never one that makes the flask inert or clean."""
-    return step.verb not in NEVER_SKIPPED
+    """Say whether a step may be skipped: none that makes the flask inert or clean, or holds one."""
+    return not any(inner.protects for inner in flattened((step,)))

@@ -11,24 +11,26 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labctl.clock import NS, WallClock, since_utc_ns
+from labctl.clock import NS, WallClock, local_now, since_utc_ns
 from labctl.control.desk import Desk, Pending
 from labctl.control.server import Control, text_of
 from labctl.engine.commands import Command, Commands
 from labctl.engine.executor import Executor
 from labctl.engine.guarding import Guarding
 from labctl.engine.past import Past, past_of
+from labctl.engine.preflight import still_stands, with_preflight
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.hardware.launch import GUARD_LOG
-from labctl.hardware.order import captures, placed, replace_recipe, resumes
+from labctl.hardware.order import captures, only_preflight, placed, replace_recipe, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
 from labctl.record import Record, open_run
+from labctl.record.preflights import Kept, Outcome, keep
 from labctl.report import write_report
 from labctl.rig.capturing import capturing
 from labctl.rig.claim import Claim
@@ -45,7 +47,7 @@ def main(directory: Path) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        planned, _ = prepare(placed(directory))
+        planned = _fit_first(prepare(placed(directory))[0], directory)
         with Claim(planned.rig, directory.name):
             code = asyncio.run(_conducted(planned, directory))
     except LabctlError as error:
@@ -53,6 +55,22 @@ def main(directory: Path) -> int:
         return int(error.exit_code)
     write_report(directory)
     return int(code)
+
+
+def _fit_first(planned: Plan, directory: Path) -> Plan:
+    """Let a run begin with the preflight of its rig, whose outcomes are kept beside the runs."""
+    runs = directory.parent
+
+    def told(outcomes: Sequence[Outcome]) -> None:
+        latest = max(outcome.at for outcome in outcomes)
+        operator, rig = planned.batch.model.operator, planned.rig.model.name
+        try:
+            keep(runs, Kept(rig, latest, operator, directory.name, tuple(outcomes)))
+        except OSError as error:  # it stands in the record; the next run looks again
+            sys.stderr.write(f"labctl: the preflight is not kept: {error}\n")
+
+    stands = still_stands(planned, runs, local_now())
+    return with_preflight(planned, stands, told, alone=only_preflight(directory))
 
 
 async def _conducted(planned: Plan, directory: Path) -> ExitCode:

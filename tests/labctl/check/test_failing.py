@@ -12,6 +12,7 @@ QUENCH = "quench: {to: 60 C, by: [jack, fan]}"
 RAMP = "ramp: {to: 200 C, rate: 10 K/min, within: 2 K}"
 CHARGE = "charge: {reagent: ODE, volume: 10 mL, by: hand}"
 
+STRIP = "strip: {solvent: acetone, at: 25 C, down_to: 100 mbar, over: 5 min"
 CASES = [
     Case("failing.skipped", "stock", "recipe", GAS, "backfill: {cycles: 1, on_fail: skip}",
          "backfill: {cycles: 1, on", "backfill: {cycles: 1, on_fail: ask}", "a failed backfill is"),
@@ -22,6 +23,8 @@ CASES = [
          "{cycles: 1}}]}", "repeat:",
          "repeat: {until: flask.T > 10 C, at_most: 2, on_fail: freeze, steps: [{backfill: "
          "{cycles: 1}}]}", "a failed backfill is not skipped"),
+    Case("failing.skipped", "stock", "recipe", GAS, STRIP + ", on_fail: skip}\n  - " + GAS,
+         "strip:", STRIP + "}\n  - " + GAS, "a failed strip is not skipped"),
     Case("failing.repeated", "stock", "recipe", CHARGE, CHARGE[:-1] + ", on_fail: retry}",
          "charge: {reagent: ODE", CHARGE[:-1] + ", on_fail: ask}", "a failed charge is begun"),
     Case("failing.repeated", "stock", "recipe", QUENCH, QUENCH[:-1] + ", on_fail: retry}",
