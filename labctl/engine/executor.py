@@ -117,6 +117,8 @@ class Executor:
 
     def _say_what_is_left(self) -> None:
         run = self._run
+        if self._resumption is not None:
+            self._resumption.leave()
         for left in left_over(run, self.parts.doses):
             run.event("left", str(left), {"place": left.place, "holds": left.holds, "do": left.do})
 
