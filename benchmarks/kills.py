@@ -315,12 +315,14 @@ def main() -> int:
     parser.add_argument("--doses", type=int, default=50)
     parser.add_argument("--side-by-side", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", type=int, nargs="+", help="the cases of these numbers")
     parser.add_argument("--output", type=Path, default=Path("kills.jsonl"), help="one line a run")
     asked = parser.parse_args()
     found = []
     with ThreadPoolExecutor(asked.side_by_side) as pool, asked.output.open("w") as output:
-        all_cases = cases(asked.anywhere, asked.doses, asked.seed)
-        going = [pool.submit(lived, case) for case in all_cases]
+        drawn = cases(asked.anywhere, asked.doses, asked.seed)
+        wanted = [case for case in drawn if not asked.only or case.number in asked.only]
+        going = [pool.submit(lived, case) for case in wanted]
         try:
             for done in as_completed(going):
                 case = done.result()

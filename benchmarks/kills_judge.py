@@ -63,7 +63,7 @@ def lost(directory: Path, seen: Seen, struck_s: float, pushed_ml: float) -> Iter
         intents, anchor = run.intents, run.anchors[-1]
     if pushed_ml > MOVED_ML and not any(i.kind == "dose.starting" for i in intents):
         yield f"the syringe pushed {pushed_ml:.3f} mL and no dose is in the record"
-    if last_ns is not None:
+    if last_ns is not None and last_ns > anchor.t_ns:  # this life has read something
         at_s = dt.datetime.fromisoformat(anchor.utc).timestamp() + (last_ns - anchor.t_ns) / NS
         if struck_s - at_s > SAMPLES_S:
             yield f"the last sample is {struck_s - at_s:.1f} s older than the kill"

@@ -180,18 +180,31 @@ def rig(tmp_path_factory):
 
 @pytest.fixture
 def started(rig, tmp_path):
-    """Start runs as a person does; whatever still goes on at the end is killed."""
+    """Start runs as a person does; whatever still goes on at the end is killed.
+
+    `python` is run by each of its processes before anything else.
+    """
     going: list[Going] = []
 
     def start(
-        to: str = "26 C", recipe: str = RECIPE, sheet: str = SHEET, more: tuple[str, ...] = ()
+        to: str = "26 C",
+        recipe: str = RECIPE,
+        sheet: str = SHEET,
+        more: tuple[str, ...] = (),
+        python: str = "",
     ) -> Going:
         (tmp_path / "r.yaml").write_text(recipe.format(to=to))
         (tmp_path / "s.yaml").write_text(sheet)
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
+        (tmp_path / "sitecustomize.py").write_text(python)
         said = subprocess.run(
-            [*command, *options, *more], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *options, *more],
+            cwd=tmp_path,
+            env=os.environ | ({"PYTHONPATH": f"{ROOT}:{tmp_path}"} if python else {}),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert said.returncode == 0, said.stderr
         going.append(Going(tmp_path / json.loads(said.stdout)["directory"]))

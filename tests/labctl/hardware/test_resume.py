@@ -78,3 +78,8 @@ def test_a_second_run_on_the_same_rig_is_refused_with_who_holds_it(started):
     run.until("work.3")
     with pytest.raises(AssertionError, match=rf"held by run {run.directory.name} \(process"):
         started()
+
+
+def test_a_run_whose_directory_cannot_be_made_is_refused_and_touches_nothing(started):
+    with pytest.raises(AssertionError, match=r"cannot be made: .*; nothing was touched"):
+        started(more=("--runs", "/proc/runs"))
