@@ -30,7 +30,9 @@ from benchmarks.kills_judge import Seen, acknowledged, broken, lost
 from labctl.control.client import Client
 from labctl.control.server import FILE_NAME
 from labctl.errors import LabctlError
+from labctl.prepare import Request
 from labctl.record import open_run
+from tests.labctl.hardware.conftest import fit
 
 ROOT = Path(__file__).parents[1]
 LABCTL = (sys.executable, "-m", "labctl")
@@ -196,6 +198,7 @@ class Life:
 def _start(folder: Path, rig: Rig) -> Path:
     (folder / "r.yaml").write_text(RECIPE)
     (folder / "s.yaml").write_text(SHEET)
+    fit(folder / "runs", Request(folder / "r.yaml", rig.file, folder / "s.yaml"))
     command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
     options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
     said = _said([*command, *options], folder)

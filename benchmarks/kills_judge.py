@@ -74,7 +74,8 @@ def broken(case: Judged, directory: Path, truth: Mapping[str, float], pump: str)
     with open_run(directory) as run:
         case.outcome = run.meta.outcome or ""
         doses = [dose for dose in run.doses if dose.by == pump]
-        intents = [intent for intent in run.intents if intent.kind == "dose"]
+        ids = {dose.id for dose in doses}
+        intents = [i for i in run.intents if i.kind == "dose" and _dose_of(i.data) in ids]
     case.asked_ml = sum(dose.commanded_ml or 0.0 for dose in doses)
     case.pushed_ml = truth[f"{pump}.pushed_ml"]
     counted_ml = sum(_counted_ml(intent.result) for intent in intents)
@@ -99,6 +100,10 @@ def _rows(record: sqlite3.Connection) -> dict[str, int]:
         table: record.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
         for table in TABLES
     }
+
+
+def _dose_of(data: object) -> object:
+    return data.get("id") if isinstance(data, Mapping) else None
 
 
 def _counted_ml(result: object) -> float:

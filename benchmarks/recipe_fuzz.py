@@ -137,6 +137,8 @@ def _after(step: Step, ledger: Ledger, scene: Scene) -> Ledger:
         whole_ml = math.fsum(ledger.values())
         left = 1 - step.volume / whole_ml if whole_ml > step.volume else 0.0
         return {name: ml * left for name, ml in ledger.items()}
+    if isinstance(step, Degas):
+        ledger = _made(ledger, step)
     gone = {find(name).name for name in _leaving(step)}
     return {name: ml for name, ml in ledger.items() if name not in gone}
 
@@ -167,11 +169,29 @@ def _dosed(ledger: Ledger, reagent: str, volume_ml: float, scene: Scene) -> Ledg
     return ledger | {name: ledger.get(name, 0.0) + ml * scale for name, ml in held.items()}
 
 
+def _made(ledger: Ledger, step: Degas) -> Ledger:
+    """Turn acetate and fatty acid into carboxylate, as far as the time and the heat let it come.
+
+    What half of it takes: 5 min at 120 °C, with 90 kJ/mol, written out again.
+    """
+    halves = step.for_ / (300.0 * math.exp(10824.7 / (step.at + 273.15) - 10824.7 / 393.15))
+    ledger = dict(ledger)
+    for metal, acids in (("zinc", 2), ("indium", 3)):
+        for acid, salt in (("oleic acid", "oleate"), ("stearic acid", "stearate")):
+            rows = [SUBSTANCES[name] for name in (f"{metal} acetate", acid, f"{metal} {salt}")]
+            acetate, free = (ledger.get(r.name, 0.0) / r.molar_volume_ml_mmol for r in rows[:2])
+            taken = min(acetate * acids, free) * (1 - 0.5**halves)
+            for row, mmol in zip(rows, (-taken / acids, -taken, taken / acids), strict=True):
+                ml = ledger.get(row.name, 0.0) + mmol * row.molar_volume_ml_mmol
+                ledger[row.name] = ml
+    return ledger
+
+
 def _leaving(step: Step) -> tuple[str, ...]:
     if isinstance(step, Strip):
         return (step.solvent,)
     if isinstance(step, Degas):
-        return ("toluene", "acetone", "water", "octane")
+        return ("toluene", "acetone", "water", "octane", "acetic acid")
     return ("acetone", "water", "HF") if isinstance(step, HfTreat) else ()
 
 

@@ -279,11 +279,12 @@ def _wait_until(maker: Maker, fields: dict[str, Tree]) -> None:
     fields[kept] = str(maker.text(kept, "")) if kept in {"reaches", "condition"} else "peak"
     if kept == "saturated":
         fields["since"] = pick(maker.rng, maker.baselines)
-    if isinstance(fields.get("on_timeout"), dict):
-        fields["on_timeout"] = {
-            "ask": "go on", "choices": ["extend 5 min", "accept", "park"], "default": "park",
-            "after": "10 min",
-        }  # fmt: skip
+    for key in ("on_timeout", "on_no_data"):
+        if isinstance(fields.get(key), dict):
+            fields[key] = {
+                "ask": "go on", "choices": ["extend 5 min", "accept", "park"], "default": "park",
+                "after": "10 min",
+            }  # fmt: skip
 
 
 def _hold(maker: Maker, fields: dict[str, Tree]) -> None:
@@ -300,7 +301,11 @@ def _backfill(maker: Maker, fields: dict[str, Tree]) -> None:
 def _ask(maker: Maker, fields: dict[str, Tree]) -> None:
     for key in ("unit", "range", "choices", "default", "anchors", "simulated"):
         fields.pop(key, None)
-    fields |= {"unit": "nm", "range": "440 nm .. 600 nm"}
+    if maker.rng.random() < 0.5:
+        fields |= {"unit": "nm", "range": "440 nm .. 600 nm"}
+        return
+    own: dict[str, Tree] = {"none": "go on", "some": "park", "not yet": "extend 5 min"}
+    fields |= {"choices": own, "default": "some", "after": "10 min"}
 
 
 def _repeat(maker: Maker, fields: dict[str, Tree]) -> None:

@@ -13,6 +13,7 @@ from typing import cast
 from drivers.quality import RULES as RULES_OF_QUALITY
 from labctl.check import NEVER_ACCEPTED, RULES
 from labctl.engine.machine import FINAL, TABLE, State
+from labctl.engine.sequences import COMPLETE, FREEZE, PARK, SUCK_BACK, WAYS
 from labctl.faults import GRAMMAR
 from labctl.recipe.blocks import VERB, Use
 from labctl.recipe.model import STEPS
@@ -92,6 +93,7 @@ LOADING = {
     "units.unknown_unit": "a unit that is not in the table; the nearest one is named.",
     "units.negative": "a time, volume, amount, mass or concentration below zero.",
     "units.dimension": "a quantity of another dimension, such as a volume for a time.",
+    "schema.sequence": "only a trip or a freeze says which way leads to the safe state.",
     "schema.samples": "in `K of N samples` K is 1 to N, and N at most 100.",
     "schema.yes_or_no": "that is answered with yes or no.",
     "schema.scan": "a scanning detector takes two points or more between `from` and `to`.",
@@ -126,7 +128,8 @@ LOADING = {
     "dose.one_reagent": "an injection is of one reagent, or of several `together`.",
     "dose.solid": "a solid without a solvent is weighed: an amount, not a volume.",
     "questions.default": "the default is one of the choices.",
-    "questions.default_proceeds": "a default must not be the choice that goes on.",
+    "questions.choice": "a choice is a word that is acted upon, or says which one it stands for.",
+    "questions.default_proceeds": "a default never goes on: it parks or aborts.",
     "choices.default": "the default is not allowed by its own `one_of` or `range`.",
     "choices.argument": "an argument is missing, or not of its parameter's kind.",
     "choices.series": "a value of the series cannot be set, is not allowed, or stands twice.",
@@ -289,6 +292,25 @@ def _states() -> Iterator[str]:
             yield f"    {row.source} --> {row.target}: {row.trigger}"
     yield from (f"    {state} --> [*]" for state in sorted(FINAL))
     yield "```"
+    yield from _ways()
+
+
+def _ways() -> Iterator[str]:
+    yield "\n## The ways to stand and to end\n"
+    yield "Each action is done when it was read back, and has a bound; one that fails is told, and"
+    yield "the next begins. What the rig has not is left out. A reason that comes later adds what"
+    yield "its own way has besides. An interlock names its way with `sequence`.\n"
+    yield "| way | in this order |\n| --- | --- |"
+    ways = {
+        **{f"`{name}`": way for name, way in WAYS.items()},
+        "complete": COMPLETE,
+        "complete, over a warm flask": (*COMPLETE, *SUCK_BACK),
+        "freeze": FREEZE,
+        "park": (*FREEZE, *PARK),
+    }
+    for name, way in ways.items():
+        told = "; ".join(f"{action.words} ({action.timeout_s:g} s)" for action in way)
+        yield f"| {name} | {told} |"
 
 
 def _reaction() -> Iterator[str]:

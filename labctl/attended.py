@@ -20,12 +20,26 @@ class Shift:
     start_min: int
     end_min: int
 
+    def __str__(self) -> str:
+        """Write it as in a rig file, its days from first to last."""
+        days = DAYS[self.days[0]] + (f"-{DAYS[self.days[-1]]}" if len(self.days) > 1 else "")
+        start, end = (f"{m // 60:02d}:{m % 60:02d}" for m in (self.start_min, self.end_min))
+        return f"{days} {start}-{end}"
+
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
     """The hours in which somebody is there; no shift at all means always."""
 
     shifts: tuple[Shift, ...] = ()
+
+    def __str__(self) -> str:
+        """Write it as in a rig file.
+
+        >>> str(read_attendance("Mon-Fri 08:00-19:00, Sat 9:00-12:00"))
+        'Mon-Fri 08:00-19:00, Sat 09:00-12:00'
+        """
+        return ", ".join(map(str, self.shifts)) or "always"
 
     def covers(self, moment: dt.datetime) -> bool:
         """Say whether somebody is there at a local time."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from labctl.capabilities import Stirrer, VacuumPump
+from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.chemistry.reagent import Composition, contents_of, volume_for_ml
 from labctl.readings import Scalar
@@ -190,13 +190,21 @@ class Heater(Protocol):
         ...
 
 
+class Stirs(Protocol):
+    """What turns the bar."""
+
+    async def stir(self, speed_rpm: float) -> None:
+        """Turn at a speed in rpm; 0 stops."""
+        ...
+
+
 class Bench(Protocol):
     """What a running step may touch."""
 
     scene: Scene
     clock: Clock
     heater: Heater
-    stirrer: Stirrer
+    stirrer: Stirs
     rough: VacuumPump
     step_id: str
 
@@ -305,9 +313,14 @@ class Bench(Protocol):
         ...
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
-        """Have a list signed by one or two people."""
+        """Have a list signed by one or two people, within so many s."""
         ...
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
@@ -316,6 +329,14 @@ class Bench(Protocol):
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference of a track's spectrometer, in the solvent before the dots."""
+        ...
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Watch the lamp for s: share of the detector's range, drift as a fraction per minute.
+
+        Raises:
+            StepFailedError: no spectrometer looks at a lamp.
+        """
         ...
 
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:

@@ -17,6 +17,7 @@ LabctlError                    raised on purpose; each message is a sentence for
 ├── StepFailedError     (3)    a step cannot reach its end: timeout, lost precondition, inhibit
 ├── TripError           (3)    an interlock tripped
 ├── AbortedError        (3)    the operator, or an unanswered question, ended the run
+│   └── ParkError              it is to be parked; only where nobody can come that is its end
 ├── RecordError         (1)    the run's record cannot be written or read
 └── DeadlockError       (1)    virtual time cannot advance: all wait and nothing is scheduled
 """
@@ -164,6 +165,17 @@ class AbortedError(LabctlError):
     """The operator, or a question nobody answered, ended the run."""
 
     exit_code = ExitCode.SAFE
+
+
+class ParkError(AbortedError):
+    """The run is to be parked until a person comes; `unanswered` says that nobody did so far.
+
+    A dry run, where nobody ever comes, ends with it.
+    """
+
+    def __init__(self, message: str, *, unanswered: bool = False) -> None:
+        self.unanswered = unanswered
+        super().__init__(message)
 
 
 class RecordError(LabctlError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import Estimate, Loaded, Scene
@@ -24,6 +24,7 @@ from labctl.units import show
 
 NOMINAL_AMBIENT_MBAR = 1005.0
 ROOM_C = 22.0
+MOST_ROUNDS = 1000
 OPTIONAL_ROLES = frozenset({"jack"})
 
 
@@ -59,6 +60,15 @@ class Plan:
     def total_s(self) -> float:
         """The expected duration, in s."""
         return sum(planned.estimate.duration_s for planned in self.steps if not planned.parent)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether anything is done more than once."""
+        return any(planned.times > 1 for planned in self.steps)
+
+    def in_round(self, number: int) -> Plan:
+        """Return the plan with the flask as it is in an earlier round of each repeat, from 1."""
+        return replace(self, steps=tuple(_walk(self.recipe, self.scene, number)))
 
     def top(self, stage: str) -> list[PlannedStep]:
         """Return the planned steps of a stage, without those inside others."""
@@ -128,7 +138,7 @@ def _scene(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Scene:
     }
     return Scene(
         vessel.volume,
-        vessel.empty_heat_capacity,
+        vessel.glass_j_k,
         vessel.mantle * power,
         high_c,
         NOMINAL_AMBIENT_MBAR,
@@ -138,14 +148,14 @@ def _scene(recipe: Recipe, rig: LoadedRig, batch: LoadedBatch) -> Scene:
     )
 
 
-def _walk(recipe: Recipe, scene: Scene) -> Iterator[PlannedStep]:
+def _walk(recipe: Recipe, scene: Scene, number: int = MOST_ROUNDS) -> Iterator[PlannedStep]:
     flask, at_s = Flask(temperature_c=ROOM_C), 0.0
     for stage in recipe.all_stages:
         for step in stage.steps:
             estimate = step.estimate(flask, scene)
             after = step.effect(flask, scene)
             yield PlannedStep(step, stage.name, at_s, estimate, flask, after)
-            for child, inside, grown, times in _inner(step, flask, scene):
+            for child, inside, grown, times in _inner(step, flask, scene, number):
                 inner = child.estimate(inside, scene)
                 yield PlannedStep(child, stage.name, at_s, inner, inside, grown, step.id, times)
             flask = after
@@ -153,21 +163,21 @@ def _walk(recipe: Recipe, scene: Scene) -> Iterator[PlannedStep]:
 
 
 def _inner(
-    step: Step, flask: Flask, scene: Scene, times: int = 1
+    step: Step, flask: Flask, scene: Scene, number: int, times: int = 1
 ) -> Iterator[tuple[Step, Flask, Flask, int]]:
     """Yield the steps inside a step: the flask before and after, how often each is done at most.
 
-    Of a repeat it is the last round allowed, in which the flask holds most.
+    Of a repeat it is the round of that number, or the last one allowed: the flask holds most then.
     """
     rounds = times * step.rounds()
     for arm in step.arms():
         before = flask
-        for _ in range(step.rounds() - 1):
+        for _ in range(min(number, step.rounds()) - 1):
             before = _after(arm, before, scene)
         for child in arm:
             after = child.effect(before, scene)
             yield child, before, after, rounds
-            yield from _inner(child, before, scene, rounds)
+            yield from _inner(child, before, scene, number, rounds)
             before = after
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from labctl.errors import ExpressionError, UnitError
@@ -105,6 +105,9 @@ class Interlock(Strict):
 
     `for` is how long, or in how many samples, it is violated before it counts; `grace` how long it
     rests when it begins to apply; with `latch` it stays violated until a person acknowledges it.
+
+    `sequence` is the way to the safe state that a trip takes, and that a run takes which ends for
+    whatever reason while this stands violated.
     """
 
     id: Name
@@ -118,6 +121,16 @@ class Interlock(Strict):
     grace: Duration = 0.0
     latch: YesNo = False
     action: str = ""
+    sequence: Literal["abort", "leak", "n2_loss"] = "abort"
+
+    @model_validator(mode="after")
+    def _of_a_stop(self) -> Interlock:
+        if self.sequence != "abort" and self.severity not in {"trip", "freeze"}:
+            text = (
+                f"sequence {self.sequence!r} belongs to a trip or a freeze, not to {self.severity}"
+            )
+            raise PydanticCustomError("schema.sequence", "{text}", {"text": text})
+        return self
 
 
 Severity = Literal["trip", "freeze", "inhibit", "warn"]

@@ -190,7 +190,8 @@ async def conduct(
     state = machine.state
     wall = wall_s() - started_s if started_s else None
     record.finish(clock.now_ns(), state.value, outcome, product=product, wall_s=wall)
-    return outcome, machine.cause if state is State.SAFE else "", executor.interrupted
+    ended_early = state in {State.SAFE, State.FAULTED}
+    return outcome, machine.cause if ended_early else "", executor.interrupted
 
 
 def shadow_of(planned: Plan, *, seed: int = SHADOW_SEED) -> Expected:

@@ -37,6 +37,7 @@ from simulators.world_things import Things
 TICK_NS: Final = 250_000_000
 _SECOND_NS: Final = 1_000_000_000
 _PRESSED_NS: Final = 3_000_000_000
+_FLUSH: Final = "flush."
 _DIGITS: Final = 6
 
 
@@ -180,6 +181,8 @@ class RigWorld:
         if self._next_ns <= t_ns:
             self.advance(t_ns)
         self._things.put(thing, value)
+        if thing.startswith(_FLUSH):
+            self._syringes.flush(thing.removeprefix(_FLUSH))
 
     def move(self, syringe: str, volume_ml: float, t_ns: int) -> float:
         """Turn the pump `syringe.NAME`; return what it turned in mL.

@@ -94,6 +94,7 @@ class Flask:
         liquid.involatile_mmol = contents.involatile_mmol
         evaporation = vacuum.advance(t_ns, liquid)
         contents.evaporate(evaporation.evaporated_mmol)
+        contents.exchange(flask_c, dt_s)
         thermal.evaporation_w = evaporation.heat_w + self._flash_w
         self._flash_w = 0.0
         self._follow_heat()

@@ -81,6 +81,11 @@ class Syringes:
         """Return a pump's syringe and line, to put a fault into."""
         return self._loaded[pump].line
 
+    def flush(self, pump: str) -> None:
+        """Empty a pump's syringe and line into the waste, by hand; without a syringe, nothing."""
+        if pump in self._loaded:
+            self._loaded[pump].line.flush()
+
     def settle(self, pump: str, dt_s: float) -> None:
         """Let an air bubble in a line give back for `dt_s` seconds."""
         loaded = self._loaded[pump]

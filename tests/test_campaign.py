@@ -38,6 +38,8 @@ def test_a_day_without_faults_is_complete_and_the_same_twice():
 
 def test_a_hot_flask_is_noticed(monkeypatch):
     monkeypatch.setattr("labctl.engine.parts.never_hotter", lambda plan, read: ())
+    monkeypatch.setattr("labctl.engine.thermal_watch.ThermalWatch.see", lambda watch, sample: None)
+    monkeypatch.setattr("labctl.engine.verification.Verification.sampled", lambda self: None)
     ran = run_case(Case(7, ("ssr_stuck_on@heater@up+60s",)))
     assert {broken.number for broken in ran.broken} == {4}
 

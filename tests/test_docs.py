@@ -19,6 +19,7 @@ from labctl.prepare import Request, prepare
 from labctl.recipe.blocks import Files
 from labctl.recipe.load import opened, recipe_of
 from labctl.recipe.model import STEPS
+from labctl.recipe.steps.base import Step
 from labctl.record import open_run
 from labctl.registry import fault_table
 from labctl.rig.batch import Batch, LoadedBatch
@@ -65,6 +66,15 @@ GENERATE = generator()
 def test_the_committed_page_is_what_the_models_say(name):
     committed = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert committed == GENERATE.pages()[name], "run `python docs/generate.py`"
+
+
+def test_what_a_step_does_when_it_fails_is_read_and_every_way_is_explained():
+    page = (DOCS / "how-to/when-a-step-fails.md").read_text(encoding="utf-8")
+    (steps,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    recipe = recipe_of(compose(HEAD + "".join(f"  {line}\n" for line in steps.splitlines())), {})
+    assert [step.on_fail for step in recipe.stages[0].steps] == ["retry", "park", "safe"]
+    ways = Step.model_fields["on_fail"].annotation.__args__[0].__args__
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ways)
 
 
 def test_every_verb_has_its_example():

@@ -64,9 +64,8 @@ def test_a_run_that_goes_on_ends(state):
 
 
 def test_only_running_completes():
-    without_abort = reached(
-        State.HELD, set(Trigger) - {Trigger.RESUME, Trigger.SKIP, Trigger.RETRY}
-    )
+    goes_on = {Trigger.RESUME, Trigger.SKIP, Trigger.RETRY, Trigger.FIXUP}
+    without_abort = reached(State.HELD, set(Trigger) - goes_on)
     assert State.COMPLETE not in without_abort
     assert State.COMPLETE not in reached(State.ABORTING, set(Trigger))
 
@@ -77,6 +76,30 @@ def test_nothing_heats_again_after_an_abort():
         State.SAFE,
         State.FAULTED,
     }
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_what_hangs_on_can_be_called_faulted_in_every_live_state_and_stays_so(state):
+    machine, _ = machine_in(state)
+    assert machine.fire(Trigger.FAULT, "a task did not let go")
+    assert set(reached(machine.state, set(Trigger))) == {State.FAULTED}
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_an_abort_leads_nowhere_but_to_an_end_whatever_comes_after(state):
+    machine, _ = machine_in(state)
+    machine.fire(Trigger.ABORT)
+    assert set(reached(machine.state, set(Trigger))) <= {State.ABORTING, State.SAFE, State.FAULTED}
+
+
+def test_an_extra_step_is_given_only_to_a_held_run():
+    assert {row.source for row in TABLE if row.trigger is Trigger.FIXUP} == {State.HELD}
+
+
+def test_a_change_of_what_comes_changes_no_state_and_comes_before_the_end_only():
+    rows = [row for row in TABLE if row.trigger is Trigger.CHANGE]
+    assert all(row.source is row.target for row in rows)
+    assert {row.source for row in rows} == {State.RUNNING, State.WAITING, State.HELD}
 
 
 def test_one_trigger_leads_to_one_state():

@@ -8,6 +8,7 @@ from dataclasses import replace
 from labctl.check import (
     doses,
     due,
+    failing,
     fluidics,
     gas,
     hf,
@@ -36,11 +37,13 @@ RULES: dict[str, Rule] = {
     "vacuum.rough_only": vacuum.rough_only,
     "vacuum.rough_takes": vacuum.rough_takes,
     "vacuum.too_fast": vacuum.too_fast,
+    "vacuum.acetic_acid": vacuum.acetic_acid,
     "vacuum.gauge": vacuum.gauge,
     "vacuum.solvent_loss": vacuum.solvent_loss,
     "trap.argon": trap.argon,
     "trap.gated": trap.gated,
     "trap.dewar": trap.dewar,
+    "trap.acid": trap.acid,
     "gas.closed_heating": gas.closed_heating,
     "gas.suck_back": gas.suck_back,
     "gas.flash": gas.flash,
@@ -66,6 +69,7 @@ RULES: dict[str, Rule] = {
     "vessel.fill_high": vessel.fill_high,
     "vessel.fill_low": vessel.fill_low,
     "vessel.aliquot": vessel.aliquot,
+    "vessel.glass": vessel.glass,
     "doses.beyond_syringe": doses.beyond_syringe,
     "doses.not_enough": doses.not_enough,
     "doses.rate": doses.rate,
@@ -88,10 +92,15 @@ RULES: dict[str, Rule] = {
     "order.zinc_hot": order.zinc_hot,
     "order.sulfur_hold": order.sulfur_hold,
     "order.pl_not_the_end": order.pl_not_the_end,
+    "failing.skipped": failing.skipped,
+    "failing.repeated": failing.repeated,
+    "failing.unparked": failing.unparked,
     "people.unattended": people.unattended,
     "people.hazard_hours": people.hazard_hours,
     "people.by_hand": people.by_hand,
     "people.hf_alone": people.hf_alone,
+    "people.pyrophoric_alone": people.pyrophoric_alone,
+    "people.slow_aliquots": people.slow_aliquots,
     "interlocks.heater": interlocks.heater,
     "interlocks.pump": interlocks.pump,
     "interlocks.valve": interlocks.valve,
@@ -107,9 +116,12 @@ RULES: dict[str, Rule] = {
 }
 
 
+EARLY_ROUNDS = (1, 2)
+
 # What may never be accepted: the harm does not stay with the one who accepts it.
 NEVER_ACCEPTED = frozenset({
     "due.cutout",
+    "failing.skipped",
     "fluidics.shared_line",
     "gas.closed_heating",
     "hf.wetted",
@@ -130,7 +142,7 @@ def check(plan: Plan, *, hardware: bool = False) -> list[Finding]:
     An `accept` of a rule that is not known, or can never be accepted, is itself an error. For
     `hardware`, what is overdue is an error unless it is accepted.
     """
-    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    findings = _found(plan)
     accepted = {k: v for k, v in plan.batch.model.accept.items() if k not in NEVER_ACCEPTED}
     noted = [
         _noted(finding, accepted[finding.rule]) if finding.rule in accepted else finding
@@ -143,6 +155,20 @@ def check(plan: Plan, *, hardware: bool = False) -> list[Finding]:
 def _on_hardware(finding: Finding) -> Finding:
     refused = finding.rule in REFUSED_ON_HARDWARE and finding.severity is Severity.WARNING
     return replace(finding, severity=Severity.ERROR) if refused else finding
+
+
+def _found(plan: Plan) -> list[Finding]:
+    """Run the rules; over a repeat in its last round, and then in the first two of them.
+
+    What is told of the last round is not told again of an earlier one.
+    """
+    findings = [finding for rule in RULES.values() for finding in rule(plan)]
+    for number in EARLY_ROUNDS if plan.repeats else ():
+        early = plan.in_round(number)
+        told = {(f.rule, f.file, f.line, f.column) for f in findings}
+        more = [finding for rule in RULES.values() for finding in rule(early)]
+        findings += [f for f in more if (f.rule, f.file, f.line, f.column) not in told]
+    return findings
 
 
 def _noted(finding: Finding, accepted: Accepted) -> Finding:

@@ -10,6 +10,14 @@ from labctl.errors import Finding, Severity
 from labctl.plan import Plan
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.confirm import Confirm
+from labctl.recipe.steps.wait_until import WaitUntil
+from labctl.units import show
+
+FEWEST = {"saturated": 5, "reaches": 3, "steady": 6}
+STEADY_S = 120.0
+
+NOT_ALONE = ("HF", "P(TMS)3")
+"""Substances that nobody gives alone or at night."""
 
 
 def unattended(plan: Plan) -> Iterator[Finding]:
@@ -27,19 +35,28 @@ def unattended(plan: Plan) -> Iterator[Finding]:
 
 
 def hazard_hours(plan: Plan) -> Iterator[Finding]:
-    """`people.hazard_hours`: HF is given in attended hours; P(TMS)3 should be.
+    """`people.hazard_hours`: HF and P(TMS)3 are given in attended hours.
 
-    Told by the step, also where its stage is not listed in `needs.attended`.
+    Told by the step, also where its stage is not listed in `needs.attended`. A run that comes there
+    late is refused at the step itself.
     """
     hours = plan.rig.model.site.attended
     for dose in doses(plan):
-        name = next((name for name in ("HF", "P(TMS)3") if dose.holds(name)), "")
+        name = next((name for name in NOT_ALONE if dose.holds(name)), "")
         step = dose.planned.step
         start = plan.batch.model.date + dt.timedelta(seconds=dose.planned.start_s)
         if name and not hours.covers(start):
-            severity = Severity.ERROR if name == "HF" else Severity.WARNING
-            message = f"{name} is expected {start:%a %H:%M}, when nobody else is there"
-            yield step.mark.finding("people.hazard_hours", message, severity)
+            message = f"{name} is expected {start:%a %H:%M}, when nobody else is there ({hours})"
+            yield step.mark.finding("people.hazard_hours", message)
+
+
+def pyrophoric_alone(plan: Plan) -> Iterator[Finding]:
+    """`people.pyrophoric_alone`: P(TMS)3 is given with a second person, named on the sheet."""
+    given = any(dose.holds("P(TMS)3") for dose in doses(plan))
+    if given and not plan.batch.model.second:
+        mark = plan.batch.document.key_mark(("operator",))
+        message = "P(TMS)3 burns in air and gives PH3: it needs a `second` person on the sheet"
+        yield mark.finding("people.pyrophoric_alone", message)
 
 
 def by_hand(plan: Plan) -> Iterator[Finding]:
@@ -63,6 +80,30 @@ def hf_alone(plan: Plan) -> Iterator[Finding]:
     if given and not plan.batch.model.second:
         mark = plan.batch.document.key_mark(("operator",))
         yield mark.finding("people.hf_alone", "HF needs a `second` person on the sheet")
+
+
+def slow_aliquots(plan: Plan) -> Iterator[Finding]:
+    """`people.slow_aliquots`: where a person draws aliquots, enough of them come before a time-out.
+
+    Saturation takes five, a target three (or one that is surely past it), and a steady peak six
+    within two minutes. Fewer answer nothing: the wait ends in its `on_timeout`.
+    """
+    every_s = plan.scene.sample_every_s
+    for planned in plan.steps if every_s else ():
+        step = planned.step
+        if not isinstance(step, WaitUntil) or step.condition:
+            continue
+        kind = "steady" if step.steady else "reaches" if step.reaches else "saturated"
+        fewest = FEWEST[kind]
+        allowed_s = min(step.timeout, STEADY_S) if kind == "steady" else step.timeout
+        if (fewest - 1) * every_s > allowed_s:
+            message = (
+                f"`{kind}` takes {fewest} aliquots; one every {show(every_s, 'time')} they take "
+                f"{show((fewest - 1) * every_s, 'time')}, and {show(allowed_s, 'time')} are "
+                "allowed: it will time out; allow more, draw them more often (`samples`), or hold "
+                "for a time"
+            )
+            yield step.mark.finding("people.slow_aliquots", message, Severity.WARNING)
 
 
 def _signed_by_stage(plan: Plan, name: str) -> Iterator[str]:

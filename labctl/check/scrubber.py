@@ -29,7 +29,7 @@ def contents(plan: Plan) -> Iterator[Finding]:
     Two in series are written `KOH, CuSO4` on the sheet.
     """
     today = {part.casefold() for part in _today(plan)}
-    for gas, why in _gases(plan).items():
+    for gas, why in gases(plan).items():
         if not today & {taker.casefold() for taker in TAKEN_BY[gas]}:
             holds = plan.batch.model.scrubber or "nothing that the sheet tells"
             message = f"{why}; {gas} goes to {' or '.join(TAKEN_BY[gas])}, today it is {holds}"
@@ -55,7 +55,7 @@ def _today(plan: Plan) -> list[str]:
     return [part for part in _BETWEEN.split(plan.batch.model.scrubber) if part]
 
 
-def _gases(plan: Plan) -> dict[str, str]:
+def gases(plan: Plan) -> dict[str, str]:
     """Return each gas that may leave the flask, with the first reason for it."""
     found: dict[str, str] = {}
     for dose in doses(plan):

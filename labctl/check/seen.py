@@ -65,6 +65,12 @@ class Dose:
             return 0.0
         return plan.scene.volume_ml(self.reagent, self.amount_mmol, self.asked_ml)
 
+    def takes_s(self, plan: Plan) -> float:
+        """Return how long it takes to go in: a charge by hand comes at once, one by pump not."""
+        if self.by_hand or not isinstance(self.planned.step, Charge):
+            return self.over_s
+        return self.planned.step.over_s(plan.scene)
+
     def brings(self, plan: Plan) -> Mapping[str, float]:
         """Return the mmol by substance."""
         if isinstance(self.planned.step, Charge):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from labctl.check.seen import at, dosed_at_c, heated_to
+from labctl.check.seen import Dose, at, dosed_at_c, doses_of, heated_to
 from labctl.chemistry.flask import Atmosphere
 from labctl.chemistry.heating import loss_w
+from labctl.chemistry.mixture import Mixture
+from labctl.chemistry.thermal import cold_addition_drop_k
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan, PlannedStep
+from labctl.recipe.steps.charge import Charge
 from labctl.recipe.steps.confirm import Confirm
 from labctl.recipe.steps.degas import Degas
-from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.strip import Strip
 from labctl.rig.devices import HeaterEntry, PumpEntry, SpectrometerEntry, StirrerEntry
 from labctl.units import show
 
 FALLS_K, SHOCKS_K = 10.0, 40.0
 MANTLE_LAG_S = 60.0
+DOSE_C = 25.0
 AIR_C = 60.0
 STANDS_C = {"PE": 80.0, "PP": 80.0, "FKM": 200.0, "PEEK": 250.0, "PTFE": 250.0, "PFA": 260.0}
 RAISED = ("raised", "lifted", "out of", "removed", "taken out")
@@ -27,30 +29,44 @@ RAISED = ("raised", "lifted", "out of", "removed", "taken out")
 def cold_drop(plan: Plan) -> Iterator[Finding]:
     """`thermal.cold_drop`: a cold dose comes slowly enough for the mantle to hold the flask.
 
-    Heat capacities of liquid and glass, less what the mantle gives after its first minute. More
-    than 10 K is a departure; more than 40 K without `keep_above` is a hazard.
+    Any dose: by pump or by hand, alone or together, HF, a charge into a hot flask. Heat capacities
+    of liquid and glass, less what the mantle gives after its first minute. More than 10 K is a
+    departure; more than 40 K without `keep_above` is a hazard.
     """
     for planned in plan.steps:
-        step = planned.step
-        if not isinstance(step, Inject):
+        given = list(doses_of(plan, planned))
+        cold = Mixture()
+        for dose in given:
+            cold = cold.add(dose.brings(plan))
+        added, held = (
+            cold.heat_capacity_j_k(),
+            planned.before.heat_capacity_j_k(plan.scene.glass_j_k),
+        )
+        if added <= 0.0:
             continue
-        flask = replace(planned.before, temperature_c=dosed_at_c(planned))
-        after = step.effect(flask, plan.scene).heat_capacity_j_k(plan.scene.glass_j_k)
-        if after <= 0.0:
-            continue
-        once_k = step.drop_k(flask, plan.scene)
-        over_s = step.over or step.within or 0.0
-        spare_w = max(0.0, plan.scene.heater_w - loss_w(flask.temperature_c))
-        falls_k = once_k - spare_w * max(0.0, over_s - MANTLE_LAG_S) / after
+        at_c, over_s = dosed_at_c(planned), max(dose.takes_s(plan) for dose in given)
+        once_k = cold_addition_drop_k(at_c, held, DOSE_C, added)
+        spare_w = max(0.0, plan.scene.heater_w - loss_w(at_c))
+        falls_k = once_k - spare_w * max(0.0, over_s - MANTLE_LAG_S) / (held + added)
         if falls_k > FALLS_K:
-            bad = falls_k > SHOCKS_K and step.keep_above is None
-            message = (
-                f"{step.named()} over {show(over_s, 'time')} cools the flask from "
-                f"{show(flask.temperature_c, 'temperature')} by {falls_k:.0f} K (glass included); "
-                "give it more slowly" + (", and `keep_above` a temperature" if bad else "")
-            )
-            severity = Severity.ERROR if bad else Severity.WARNING
-            yield step.mark.finding("thermal.cold_drop", message, severity)
+            yield _cools(planned, given, at_c, over_s, falls_k)
+
+
+def _cools(
+    planned: PlannedStep, given: list[Dose], at_c: float, over_s: float, falls_k: float
+) -> Finding:
+    step = planned.step
+    bad = falls_k > SHOCKS_K and getattr(step, "keep_above", None) is None
+    named = " and ".join(dose.reagent for dose in given)
+    slower = "`inject` it over minutes" if isinstance(step, Charge) else "give it more slowly"
+    during = f"over {show(over_s, 'time')}" if over_s else "at once"
+    message = (
+        f"{named} {during} cools the flask from "
+        f"{show(at_c, 'temperature')} by {falls_k:.0f} K (glass included); {slower}"
+        + (", and `keep_above` a temperature" if bad else "")
+    )
+    severity = Severity.ERROR if bad else Severity.WARNING
+    return step.mark.finding("thermal.cold_drop", message, severity)
 
 
 def probe_limit(plan: Plan) -> Iterator[Finding]:

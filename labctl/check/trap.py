@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 
 from labctl.check.seen import evacuations
+from labctl.check.vacuum import MEETS_FINE_MMOL
+from labctl.chemistry.acetate import unfreed_mmol
 from labctl.errors import Finding, Severity
 from labctl.plan import Plan
 from labctl.recipe.steps.degas import Degas
@@ -63,6 +65,20 @@ def dewar(plan: Plan) -> Iterator[Finding]:
                 f"{often} on the way, every {show(trap.ask_level, 'time')}"
             )
             yield step.mark.finding("trap.dewar", message, Severity.WARNING)
+
+
+def acid(plan: Plan) -> Iterator[Finding]:
+    """`trap.acid`: the acetic acid of an acetate freezes in a trap, and does not reach the pump."""
+    if plan.rig.model.trap is not None:
+        return
+    for found in evacuations(plan):
+        freed = unfreed_mmol(found.contents) if isinstance(found.planned.step, Degas) else 0.0
+        if freed > MEETS_FINE_MMOL:
+            message = (
+                f"the fine pump would meet {freed:.3g} mmol of acetic acid: {plan.rig.model.name} "
+                "has no cold trap before it; it spoils the oil and corrodes the pump"
+            )
+            yield found.planned.step.mark.finding("trap.acid", message)
 
 
 def _pumps_through_ln2(plan: Plan) -> bool:

@@ -17,9 +17,9 @@ def fill_high(plan: Plan) -> Iterator[Finding]:
     if plan.vessel.fill is None:
         return
     high_ml = plan.vessel.fill[1]
-    for planned in plan.steps:
+    for planned in _innermost(plan):
         hot_ml, at_c = _hottest(planned)
-        if hot_ml > high_ml and not planned.parent:
+        if hot_ml > high_ml:
             message = (
                 f"the flask would hold {show(hot_ml, 'volume', 3)} at {show(at_c, 'temperature')} "
                 f"({planned.after.volume_ml():.1f} mL cold); the most allowed in "
@@ -34,9 +34,9 @@ def fill_low(plan: Plan) -> Iterator[Finding]:
     if plan.vessel.fill is None:
         return
     low_ml = plan.vessel.fill[0]
-    for planned in plan.steps:
+    for planned in _innermost(plan):
         hot_ml, at_c = _hottest(planned)
-        if at_c > REACTION_C and hot_ml < low_ml and not planned.parent:
+        if at_c > REACTION_C and hot_ml < low_ml:
             message = (
                 f"the flask holds {show(hot_ml, 'volume', 3)} at {show(at_c, 'temperature')}; at "
                 f"least {show(low_ml, 'volume')} are needed to cover thermometer and stir bar"
@@ -47,15 +47,33 @@ def fill_low(plan: Plan) -> Iterator[Finding]:
 
 def aliquot(plan: Plan) -> Iterator[Finding]:
     """`vessel.aliquot`: no aliquot takes more than the flask holds."""
-    for planned in plan.steps:
+    for planned in _innermost(plan):
         step, held_ml = planned.step, planned.before.volume_ml()
-        if isinstance(step, Aliquot) and step.volume > held_ml and not planned.parent:
+        if isinstance(step, Aliquot) and step.volume > held_ml:
             message = (
                 f"aliquot {step.label} takes {show(step.volume, 'volume')}; "
                 f"the flask holds {show(held_ml, 'volume')}"
             )
             mark = plan.recipe.document.mark((*step.place, "volume"))
             yield mark.finding("vessel.aliquot", message)
+
+
+def _innermost(plan: Plan) -> Iterator[PlannedStep]:
+    """Yield the steps that do something themselves, those inside others too."""
+    return (planned for planned in plan.steps if not planned.step.children())
+
+
+def glass(plan: Plan) -> Iterator[Finding]:
+    """`vessel.glass`: the heat capacity of a flask's glass is said, or taken by its size."""
+    vessel, name = plan.vessel, plan.batch.model.vessel
+    if vessel.empty_heat_capacity is None:
+        message = (
+            f"{name} gives no `empty_heat_capacity`; {vessel.glass_j_k:.0f} J/K are taken for a "
+            f"flask of {show(vessel.volume, 'volume')}; weigh it: 0.8 J/K a gram of glass"
+        )
+        yield plan.rig.document.mark(("vessels", name)).finding(
+            "vessel.glass", message, Severity.NOTE
+        )
 
 
 def _hottest(planned: PlannedStep) -> tuple[float, float]:

@@ -28,6 +28,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Exposure", wrapped(e.message for e in run.events if e.code == "exposure")),
         ("Product, the simulated truth", _product(meta.product)),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
+        ("Left", wrapped(e.message for e in run.events if e.code == "left")),
         ("Faults that were injected", wrapped(e.message for e in run.events if e.code == BEFELL)),
         ("Alarms", wrapped(f"{a.severity} {a.id}: {a.message}" for a in run.alarms)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from labctl.cli.options import add_format, add_runs, options
 from labctl.cli.watching import add_operator, asked, live_run
@@ -11,7 +12,7 @@ from labctl.errors import ExitCode, UsageError
 
 VERBS = (
     "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "answer",
-    "note", "abort",
+    "note", "fixup", "change", "abort",
 )  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def run(command: str, arguments: list[str]) -> int:
             names = found.by or [found.operator]
             answer = client.ask(verb, actor=found.operator, question=number, text=text, by=names)
         else:
-            answer = client.ask(verb, actor=found.operator, text=" ".join(rest))
+            text = str(Path(rest[0]).resolve()) if verb == "change" and rest else " ".join(rest)
+            answer = client.ask(verb, actor=found.operator, text=text, by=found.by)
     if found.format == "json":
         print(json.dumps(answer, ensure_ascii=False))
     elif not answer.get("accepted"):

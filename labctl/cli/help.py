@@ -8,6 +8,7 @@ COMMANDS: dict[str, Row] = {
     "check": ("checking", "RECIPE", "look for mistakes; touches nothing"),
     "plan": ("planning", "RECIPE", "timeline, what to prepare, and when a person is needed"),
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
+    "preflight": ("preflighting", "RIG", "leaks, gas, trap, probes, stirring, lamp: fit to run?"),
     "run": ("running", "RECIPE", "on real instruments, guarded, detached from this terminal"),
     "resume": ("resuming", "RUN", "go on with a run that was cut off; looks and asks first"),
     "watch": ("watching", "RUN", "follow the live run and answer its questions"),

@@ -17,9 +17,10 @@ from labctl.readings import Event, Quality, Reading, Spectrum
 
 REDRAW_S = 0.1
 HAPPENED = 3
-QUIET = frozenset(
-    {"valve", "switch", "heater", "warm_line", "step.started", "step.ended", "shadow.cleared"}
-)
+QUIET = frozenset({
+    "left", "valve", "switch", "heater", "warm_line", "step.started", "step.ended",
+    "shadow.cleared", "standing",
+})  # fmt: skip
 """Events that are in the record, but would flood a screen."""
 
 PRESSURES = ("flask.P", "line.P")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labctl.cli import findings as found_text
+from labctl.cli.checklist import checklist
 from labctl.cli.options import add_format, add_recipe, add_runs, add_settings, options
 from labctl.cli.options import request as request_of
 from labctl.cli.watching import add_operator, ended, follow
@@ -57,8 +58,12 @@ def run(command: str, arguments: list[str]) -> int:
     quiet = asked.format == "json"
     if findings and not quiet:
         print(found_text.listed(findings), file=sys.stderr)
+    if not quiet:
+        print("\n".join(checklist(planned, asked.runs)))
     if not asked.yes:
-        _agreed(planned.recipe.head.name, planned.rig.model.name, asked.operator)
+        name, rig = planned.recipe.head.name, planned.rig.model.name
+        what = f"runs {name!r} on rig {rig!r}: instruments will be opened and heat given"
+        agreed(f"{asked.operator} {what}.")
     directory = asked.runs / new_run_id(asked.recipe.name.removesuffix(".yaml"))
     with Claim(planned.rig, directory.name):
         pass  # nobody else has the rig; the run's own process claims it again
@@ -74,13 +79,13 @@ def run(command: str, arguments: list[str]) -> int:
     return follow(directory, asked.operator)
 
 
-def _agreed(recipe: str, rig: str, operator: str) -> None:
-    """Have the operator agree in words.
+def agreed(what: str) -> None:
+    """Have the operator agree in words to what will be done.
 
     Raises:
         UsageError: anything but the word itself was typed.
     """
-    print(f"{operator} runs {recipe!r} on rig {rig!r}: instruments will be opened and heat given.")
+    print(what)
     print(f"Type `{AGREE}` to begin: ", end="", flush=True)
     if sys.stdin.readline().strip() != AGREE:
         raise UsageError("nobody agreed; nothing was touched")

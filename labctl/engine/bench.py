@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Literal
 
-from labctl.bench import Aimed, Answer, Criterion, DoseRequest, Heater, Question, Ruling
+from labctl.bench import Aimed, Answer, Criterion, DoseRequest, Heater, Question, Ruling, Stirs
 from labctl.capabilities import VacuumPump
 from labctl.chemistry.flask import Flask
 from labctl.clock import NS
@@ -42,13 +42,14 @@ class EngineBench:
         self.scene = replace(run.plan.scene, ambient_mbar=run.ambient_mbar)
         self.clock = run.clock
         self.heater: Heater = run.heat
-        self.stirrer = run.rig.stirrer
+        self.stirrer: Stirs = run.stirring
         self.rough: VacuumPump = run.rig.vacuum()
         self.step_id = ""
         self.step_key = 0
         self.anchors: dict[str, float] = {}
         self.first_true: dict[str, float] = {}
         self.resumed: dict[str, float] = {}
+        self.clocks: dict[str, float] = {}
         self._run = run
         self._people = people
         self._doses = doses
@@ -108,11 +109,12 @@ class EngineBench:
         return self._run.elapsed.extra_s()
 
     def resumed_s(self) -> float | None:
-        """Return when the running step's own clock began before the run was cut off, if it did."""
+        """Return when the running step's own clock began before it was interrupted, if it did."""
         return self.resumed.pop(self.step_id, None)
 
     def clock_started(self, at_s: float) -> None:
         """Tell when the running step's own clock began, in elapsed s."""
+        self.clocks[self.step_id] = at_s
         behind_ns = round((self.elapsed_s() - at_s) * NS)
         self._run.record.step_clock(self.step_key, self._run.clock.now_ns() - behind_ns)
 
@@ -143,6 +145,8 @@ class EngineBench:
         """Turn a valve of the manifold, gated by the inhibits if it opens."""
         if self._run.commanded.get(name) is open_:
             return
+        if open_:
+            self._run.still_on(f"{name} is not opened")
         output = self._run.rig.valve(name)
         if output.by_person and open_:
             await self._read_for(name)
@@ -155,6 +159,7 @@ class EngineBench:
         """Switch a role bound to an output; a role nobody plays is passed over."""
         if not self.has(role) or self._run.commanded.get(role) is on:
             return
+        self._run.still_on(f"{role} is not switched")
         output = self._run.rig.output(role)
         await output.board.switch(output.name, on)
         self._run.commanded[role] = on
@@ -166,10 +171,12 @@ class EngineBench:
 
     async def dose(self, request: DoseRequest) -> float:
         """Give one dose; return the delivered mL."""
+        self._run.still_on(f"{request.id} is not given")
         return await self._doses.give(request)
 
     async def dose_together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, all stop."""
+        self._run.still_on("nothing is given")
         await self._doses.together(requests)
 
     def dip_k(self) -> float:
@@ -190,19 +197,31 @@ class EngineBench:
         return await self._people.ask(question)
 
     async def confirm(
-        self, items: Sequence[str], *, signatures: int = 1, subject: str = ""
+        self,
+        items: Sequence[str],
+        *,
+        signatures: int = 1,
+        subject: str = "",
+        after_s: float | None = None,
     ) -> None:
         """Have a list signed."""
-        await self._people.confirm(items, signatures, subject)
+        await self._people.confirm(items, signatures, subject, after_s)
 
     async def hand(self, text: str, subject: str, amount: float | None = None) -> None:
         """Have a person do something with their hands."""
         await self._people.hand(text, subject, amount)
+        if subject.startswith("flush."):
+            self._run.flushed.add(subject.removeprefix("flush."))
+        self._doses.lines.handled(subject, amount)
 
     async def reference(self, track: str) -> None:
         """Take the lamp reference."""
         await self._tracking.reference()
         self._run.flask = replace(self._run.flask, referenced=True)
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
+        return await self._tracking.lamp(over_s)
 
     async def baseline(self, tracks: Sequence[str], name: str, for_s: float) -> None:
         """Measure the level of tracks before a dose."""
@@ -226,10 +245,6 @@ class EngineBench:
     async def aliquot(self, label: str, volume_ml: float, into: str) -> None:
         """Have an aliquot drawn; the ledger shrinks."""
         await self._tracking.sample(f"{label} ({into})", volume_ml)
-        whole_ml = self._run.flask.volume_ml()
-        if whole_ml > volume_ml:
-            mixture = self._run.flask.mixture.scaled(1 - volume_ml / whole_ml)
-            self._run.flask = replace(self._run.flask, mixture=mixture)
 
     def learning(self) -> AbstractContextManager[None]:
         """Learn the peak's temperature coefficient while open."""

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from labctl.engine.executor import Executor
 from labctl.engine.machine import Trigger
 from labctl.engine.safe_state import may_skip
-from labctl.errors import UnitError
+from labctl.errors import RefusedError, UnitError
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
-
-NOT_LONGER = frozenset({"hf_treat", "inject", "charge", "prime", "quench"})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: what, by whom, and what goes with it (a duration, a reason, a note)."""
+    """One command: what, by whom, and what goes with it (a duration, a reason), who signs."""
 
     verb: str
     actor: str = "operator"
     text: str = ""
+    by: tuple[str, ...] = ()
 
 
 class Commands:
@@ -43,6 +43,8 @@ class Commands:
             "skip": self._skip,
             "retry": self._retry,
             "extend": self._extend,
+            "fixup": self._fixup,
+            "change": self._change,
             "abort": self._abort,
             "ack": self._ack,
             "note": self._note,
@@ -119,7 +121,7 @@ class Commands:
         reason = self._illegal(command, Trigger.EXTEND)
         if reason:
             return reason
-        if step is None or step.verb in NOT_LONGER:
+        if step is None or step.once:
             what = "between steps" if step is None else f"in a {step.verb} step"
             return f"extend is not possible {what}"
         try:
@@ -132,6 +134,22 @@ class Commands:
         if not reason:
             self._run.deviation(f"{step.id}: {command.text} longer, by {command.actor}")
         return reason
+
+    def _fixup(self, command: Command) -> str:
+        return self._illegal(command, Trigger.FIXUP) or self._asked(
+            lambda: self._executor.fixup(command.text, command.by, command.actor)
+        )
+
+    def _change(self, command: Command) -> str:
+        return self._illegal(command, Trigger.CHANGE) or self._asked(
+            lambda: self._executor.course.change(Path(command.text), command.by)
+        )
+
+    def _asked(self, do: Callable[[], str | None]) -> str:
+        try:
+            return do() or ""
+        except RefusedError as error:
+            return str(error)
 
     def _abort(self, command: Command) -> str:
         why = command.text or "no reason given"

@@ -57,6 +57,7 @@ class Cuvette:
         """Have one aliquot drawn and measured; its spectra go to the record."""
         text = f"draw {show(volume_ml, 'volume')} as {label} and measure it in the cuvette"
         reply = await self._people.do(Task(TaskKind.SAMPLE, text, label, volume_ml, "volume"))
+        self._run.draw(label, volume_ml)
         for kind, spectrum in reply.spectra.items():
             self._run.record.spectrum(spectrum, f"cuvette {kind}")
         found = absorbed(reply.spectra)

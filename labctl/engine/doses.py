@@ -8,19 +8,26 @@ for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from labctl.bench import DoseRequest, Loaded
 from labctl.capabilities import Gate, NoticesChanges, PumpState, SyringePump, Task, TaskKind
+from labctl.check.people import NOT_ALONE
 from labctl.clock import NS
 from labctl.engine.comms import is_lost
 from labctl.engine.interlocks import Interlocks
+from labctl.engine.lines import Lines
 from labctl.engine.people import People
 from labctl.engine.poller import Poller
 from labctl.engine.run import Run
-from labctl.errors import AbandonedError, DeviceError, RefusedByDeviceError, StepFailedError
+from labctl.errors import (
+    AbandonedError,
+    AbortedError,
+    RefusedByDeviceError,
+    StepFailedError,
+)
 from labctl.record import DoseRow
 from labctl.rig.comms import policy_of
 from labctl.units import show, show_amount
@@ -52,7 +59,7 @@ class Doses:
         self._people = people
         self._interlocks = interlocks
         self._poller = poller
-        self._primed: set[str] = set()
+        self.lines = Lines(run)
         self._given: dict[str, Given] = {}
         self.before_c: float | None = None
         self.lowest_c: float | None = None
@@ -65,6 +72,7 @@ class Doses:
             StepFailedError: the pump stopped short, or what it did is unknown.
         """
         request = self._trimmed(request)
+        self._attended(request)
         self.before_c = self.lowest_c = self._run.signals.value("flask.T")
         load = self._run.plan.scene.loads[request.reagent]
         by_hand = request.by_hand or not load.pump
@@ -85,8 +93,16 @@ class Doses:
 
     def given(self, step: str) -> dict[str, float]:
         """Return what the doses of a step have delivered so far, in mL by reagent."""
-        rows = [row for id_, row in self._given.items() if id_.partition("#")[0].startswith(step)]
+        known = ((id_.partition("#")[0], row) for id_, row in self._given.items())
+        rows = [row for id_, row in known if id_ == step or id_.startswith(f"{step}.")]
         return {row.row.reagent: row.delivered_ml for row in rows}
+
+    def ledger(self) -> tuple[tuple[DoseRow, float, bool], ...]:
+        """Return each dose so far: its row, what its pump pushed in mL, and whether that is sure.
+
+        The volume is on the pump's own scale, or what a person poured.
+        """
+        return tuple((row.row, row.pushed_ml, not row.unknown) for row in self._given.values())
 
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
@@ -105,14 +121,20 @@ class Doses:
         """Enter a dose of the run before it was cut off."""
         row = given.row
         self._given[row.id] = given
-        if row.by != "hand" and given.pushed_ml > 0:
-            self._primed.add(row.by)
         if row.into_ == "flask" and row.reagent in self._run.plan.scene.loads:
             self._in_flask(row.reagent, given.delivered_ml)
 
     def arrived_ml(self, row: DoseRow, counted_ml: float) -> float:
-        """Return what left the needle of what the pump counted for a dose, in mL."""
+        """Return what leaves the needle of what a pump counts for a dose, in mL."""
+        if row.by == "hand":
+            return counted_ml
         return self._arrived_ml(self._run.plan.scene.loads[row.reagent], counted_ml)
+
+    def line_state(self, row: DoseRow) -> dict[str, float]:
+        """Return what is in the line of a dose, as the record has it; nothing of one by hand."""
+        if row.by == "hand":
+            return {}
+        return self.lines.of(self._run.plan.scene.loads[row.reagent]).state()
 
     def dip_k(self) -> float:
         """Return how far the flask fell since the last dose began, in K."""
@@ -144,22 +166,41 @@ class Doses:
             text += ", and press INJECTED"
         if request.keep_above_c is not None:
             text += f"; pause while the flask is below {show(request.keep_above_c, 'temperature')}"
-        intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, "hand"))
+        intents = [await self._intend("dose", self._data(request, "hand"))]
         run.record.dose(given.row)
         try:
             await self._people.do(
                 Task(kind, text, request.reagent, request.volume_ml, "volume", request.over_s)
             )
-        except StepFailedError as error:  # it may have been poured, and not said
-            given.unknown, now_ns = True, run.clock.now_ns()
-            run.record.settle(intent, now_ns, "unknown", {"why": str(error)})
-            run.record.dose(replace(given.row, state="unknown", end_ns=now_ns))
+        except AbortedError as error:  # refused by a person
+            self._settle(intents, "refused", {"why": _why(error), "counted_ml": 0.0})
+            run.record.dose(replace(given.row, state="refused", end_ns=run.clock.now_ns()))
+            raise
+        except BaseException as error:  # it may have been poured, and not said
+            self._unknown(given, intents, error)
             raise
         given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
             await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
-        self._write_down(given, intent, {"delivered_ml": request.volume_ml})
+        self._write_down(given, intents, {"counted_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
+
+    def _attended(self, request: DoseRequest) -> None:
+        """Refuse what nobody gives alone while nobody else is there, by the clock of the rig.
+
+        Raises:
+            StepFailedError: it is not an attended hour, and the sheet does not accept that.
+        """
+        run = self._run
+        hours, now = run.plan.rig.model.site.attended, run.local()
+        held = run.plan.scene.contents(request.reagent, request.volume_ml)
+        name = next((name for name in NOT_ALONE if name in held), "")
+        if not name or hours.covers(now) or "people.hazard_hours" in run.plan.batch.model.accept:
+            return
+        message = (
+            f"{request.id}: {name} is not given now ({now:%a %H:%M}), when nobody else is there"
+        )
+        raise StepFailedError(f"{message} ({hours}): park, and go on in attended hours")
 
     def _signed_for(self, request: DoseRequest) -> None:
         """Refuse HF that two people have not signed for in this run; no gate stands before a hand.
@@ -186,18 +227,11 @@ class Doses:
     ) -> None:
         run = self._run
         pump = cast("SyringePump", run.rig.devices[load.pump])
-        if request.into == "flask" and load.pump not in self._primed:
-            needle = f"needle of {load.name} through the septum"
-            await self._people.hand(needle, f"tip.{load.pump}", 1.0)
-        intent = await run.record.intent(run.clock.now_ns(), "dose", self._data(request, load.pump))
-        run.record.dose(given.row)
-        try:
-            await pump.reset_counter()
-        except DeviceError as error:
-            run.record.settle(intent, run.clock.now_ns(), "refused", {"why": str(error)})
-            raise
-        starting: dict[str, str | float] = {"id": request.id, "baseline_ml": 0.0}
-        await run.record.intent(run.clock.now_ns(), "dose.starting", starting)
+        if request.into == "flask" and not self.lines.of(load).in_flask:
+            needle, tip = f"needle of {load.name} through the septum", f"tip.{load.pump}"
+            await self._people.hand(needle, tip, 1.0)
+            self.lines.handled(tip, 1.0)
+        intents = await self._begun(request, load, given, pump)
         run.record.dose(replace(given.row, state="running"))
         self._poller.hurry(load.pump, WATCH_S)
         reason = ""
@@ -206,11 +240,54 @@ class Doses:
             reason = await self._pushed(request, load, pump, wanted_ml)
         finally:
             self._poller.hurry(load.pump, IDLE_POLL_S)
-            counted_ml = await self._settled(request, given, intent, load, pump)
+            counted_ml = await self._settled(request, given, intents, load, pump)
         if counted_ml < wanted_ml * (1 - SHORT_FRACTION) - SHORT_ML:
             got, asked = show(counted_ml, "volume"), show(wanted_ml, "volume")
             message = f"{load.pump} gave {got} of {asked} {request.reagent}"
             raise StepFailedError(f"{message}{': ' if reason else ''}{reason}")
+
+    async def _begun(
+        self, request: DoseRequest, load: Loaded, given: Given, pump: SyringePump
+    ) -> list[int]:
+        """Write down that a pump is about to start; return the numbers of the intents.
+
+        Whatever comes between, the intents that were written are settled: nothing was pushed yet.
+
+        Raises:
+            DeviceError: its counter cannot be reset.
+        """
+        run, intents = self._run, []
+        starting: dict[str, str | float] = {"id": request.id, "baseline_ml": 0.0}
+        try:
+            intents.append(await self._intend("dose", self._data(request, load.pump)))
+            run.record.dose(given.row)
+            await pump.reset_counter()
+            intents.append(await self._intend("dose.starting", starting))
+        except BaseException as error:
+            self._settle(intents, "refused", {"why": _why(error), "counted_ml": 0.0})
+            raise
+        return intents
+
+    async def _intend(self, kind: str, data: Mapping[str, str | float]) -> int:
+        """Write down an intent; one that is abandoned while it reaches the disk is settled.
+
+        Raises:
+            CancelledError: it was abandoned.
+        """
+        record, now_ns = self._run.record, self._run.clock.now_ns
+        writing = asyncio.ensure_future(record.intent(now_ns(), kind, data))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError as error:
+            self._settle([await writing], "refused", {"why": _why(error), "counted_ml": 0.0})
+            raise
+
+    def _settle(
+        self, intents: Sequence[int], outcome: str, result: Mapping[str, str | float]
+    ) -> None:
+        """Write down what came of the intents of one dose; what was counted stands in the first."""
+        for intent in intents:
+            self._run.record.settle(intent, self._run.clock.now_ns(), outcome, result)
 
     async def _pushed(
         self, request: DoseRequest, load: Loaded, pump: SyringePump, wanted_ml: float
@@ -275,38 +352,52 @@ class Doses:
             raise StepFailedError(f"{waits_for}: it stays too cold")
 
     async def _settled(
-        self, request: DoseRequest, given: Given, intent: int, load: Loaded, pump: SyringePump
+        self,
+        request: DoseRequest,
+        given: Given,
+        intents: Sequence[int],
+        load: Loaded,
+        pump: SyringePump,
     ) -> float:
         """Read the counter, write down what is known, close the line; return the counted mL.
 
         Raises:
             DeviceError: the counter cannot be read, so the dose is unknown; or the line stays open.
         """
-        run = self._run
         given.unknown = True
         try:
             if await pump.state() is PumpState.INFUSING:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
             _must_have_kept_its_counter(pump)
-        except DeviceError as error:
-            run.record.settle(intent, run.clock.now_ns(), "unknown", {"why": str(error)})
-            run.record.dose(replace(given.row, state="unknown", end_ns=run.clock.now_ns()))
+        except BaseException as error:
+            self._unknown(given, intents, error)
             raise
         arrived_ml = self._arrived_ml(load, counted_ml)
         given.unknown = False
         given.pushed_ml += counted_ml
         given.delivered_ml += arrived_ml
-        self._write_down(given, intent, {"counted_ml": counted_ml})
+        self._write_down(given, intents, {"counted_ml": counted_ml, **self.lines.of(load).state()})
         self._on_ledger(request, arrived_ml)
         await self._line(load, open_=False)
         return counted_ml
 
-    def _write_down(self, given: Given, intent: int, result: dict[str, float]) -> None:
+    def _unknown(self, given: Given, intents: Sequence[int], error: BaseException) -> None:
+        given.unknown = True
+        self._settle(intents, "unknown", {"why": _why(error)})
         end_ns = self._run.clock.now_ns()
-        self._run.record.settle(intent, end_ns, "done", result)
-        done = replace(given.row, state="done", end_ns=end_ns, delivered_ml=given.delivered_ml)
-        self._run.record.dose(done)
+        self._run.record.dose(replace(given.row, state="unknown", end_ns=end_ns))
+
+    def _write_down(
+        self, given: Given, intents: Sequence[int], result: Mapping[str, float]
+    ) -> None:
+        """Write down what was counted; of a pump that never turned, that it was refused."""
+        outcome = "done" if result["counted_ml"] > 0.0 else "refused"
+        self._settle(intents, outcome, {**result, "delivered_ml": given.delivered_ml})
+        state = "done" if given.pushed_ml > 0.0 else "refused"
+        end_ns, delivered_ml = self._run.clock.now_ns(), given.delivered_ml
+        row = replace(given.row, state=state, end_ns=end_ns, delivered_ml=delivered_ml)
+        self._run.record.dose(row)
 
     def _on_ledger(self, request: DoseRequest, volume_ml: float) -> None:
         if request.into == "flask":
@@ -326,12 +417,7 @@ class Doses:
             self._run.commanded[load.valve] = open_
 
     def _arrived_ml(self, load: Loaded, counted_ml: float) -> float:
-        """What left the needle: a dry line keeps its volume back once."""
-        pushed_ml = counted_ml * load.fraction
-        if load.pump in self._primed:
-            return pushed_ml
-        self._primed.add(load.pump)
-        return max(0.0, pushed_ml - load.dead_ml)
+        return self.lines.of(load).push(counted_ml * load.fraction)
 
     def _trimmed(self, request: DoseRequest) -> DoseRequest:
         if self.trim >= 1.0 or request.kind != "injection":
@@ -367,6 +453,10 @@ class Doses:
     def _data(request: DoseRequest, by: str) -> dict[str, str | float]:
         data: dict[str, str | float] = {"id": request.id, "reagent": request.reagent, "by": by}
         return data | {"volume_ml": request.volume_ml, "into": request.into}
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or "abandoned"
 
 
 def _must_have_kept_its_counter(pump: SyringePump) -> None:

@@ -7,24 +7,30 @@ Whatever ends a run, the safe-state sequence runs, outside any step.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar, cast
 
-from labctl.bench import Bench, Question
+from labctl.bench import Bench, Resume
 from labctl.clock import NS
 from labctl.engine.bench import EngineBench
+from labctl.engine.course import Course
+from labctl.engine.ending import Ending, through
+from labctl.engine.failing import Failing
 from labctl.engine.guarding import Guards
 from labctl.engine.holding import Holding
-from labctl.engine.machine import Trigger
+from labctl.engine.left import left_over
+from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
 from labctl.engine.past import Past
 from labctl.engine.resuming import Resumption
-from labctl.engine.safe_state import ABORT, COMPLETE, SafeState, may_skip
+from labctl.engine.safe_state import SafeState, at_the_end
+from labctl.engine.sequences import ABORT, WAYS, Action
 from labctl.engine.wall import watch_wall_clock
 from labctl.errors import (
     AbortedError,
     DeviceError,
     LabctlError,
+    ParkError,
     RecordError,
     StepFailedError,
     TripError,
@@ -39,7 +45,7 @@ FULL = "the disk with the run's record is full: make room, then resume"
 
 
 class RedirectedError(LabctlError):
-    """A person wants the running step skipped, or begun again."""
+    """A person wants the running step skipped, or begun again, at once or after an extra step."""
 
     def __init__(self, choice: str) -> None:
         self.choice = choice
@@ -59,12 +65,15 @@ class Executor:
         self._run = parts.run
         self._bench: EngineBench | None = None
         self._task: asyncio.Task[object] | None = None
-        self._end: LabctlError | None = None
+        self._ending = Ending(parts.run, guarding)
         self._redirect = ""
         self._pausing = ""
         self._step: Step | None = None
         self.holding = Holding(parts, self._ended_by)
         self.holding.restarts = self.redirect
+        self._failing = Failing(parts, self.holding, self._abandonable)
+        self.course = Course(parts.run)
+        self._extra: PlannedStep | None = None
         self._background: list[asyncio.Task[None]] = []
         parts.tripped = self.trip
         parts.froze = self.holding.freeze
@@ -93,19 +102,31 @@ class Executor:
                 await self._abandonable(resumed.warm_again(), "warm again")
             await self._stages()
             run.machine.fire(Trigger.FINISH)
-            await SafeState(run).reach(COMPLETE)
-            run.machine.fire(Trigger.FINISHED)
+            await self._abandonable(SafeState(run).reach(at_the_end(run)), "stop")
+            await self._rest()
+            run.machine.fire(Trigger.FAULT if self._ending.faults else Trigger.FINISHED)
         except (AbortedError, TripError, StepFailedError, DeviceError, RecordError) as error:
-            await self._secure(str(error))
-            return "safe"
+            await self._secure(error)
         except BaseException as error:
-            await self._secure(f"a fault in labctl: {error!r}", ends=Trigger.FAULT)
+            await self._secure(LabctlError(f"a fault in labctl: {error!r}"), Trigger.FAULT)
             raise
         finally:
-            await self._end_background()
+            await self._rest()
+            self._say_what_is_left()
             if self._guarding is not None:
                 await self._guarding.end()
-        return "complete_with_deviations" if run.deviations else "complete"
+        return self._outcome()
+
+    def _say_what_is_left(self) -> None:
+        run = self._run
+        for left in left_over(run, self.parts.doses):
+            run.event("left", str(left), {"place": left.place, "holds": left.holds, "do": left.do})
+
+    def _outcome(self) -> str:
+        state = self._run.machine.state
+        if state is not State.COMPLETE:
+            return "safe" if state is State.SAFE else "faulted"
+        return "complete_with_deviations" if self._run.deviations else "complete"
 
     async def _started(self) -> EngineBench:
         """Get the rig ready; of a run that was cut off, only once a person has agreed."""
@@ -117,6 +138,7 @@ class Executor:
         past = resumed.past
         start = self.parts.start(self._nested, past.ambient_mbar or self._run.ambient_mbar)
         bench = await self._abandonable(start, "start")
+        await self._abandonable(resumed.restore(bench), "restore")
         bench.anchors.update(past.anchors)
         bench.resumed.update(past.clocks)
         return bench
@@ -143,49 +165,70 @@ class Executor:
 
     def trip(self, interlock: Interlock, message: str) -> None:
         """End the run because an interlock tripped."""
-        self._finish_with(TripError(f"interlock {interlock.id} tripped: {message}"))
+        error = TripError(f"interlock {interlock.id} tripped: {message}")
+        self._finish_with(error, WAYS[interlock.sequence])
 
     @property
     def step(self) -> Step | None:
         """The step of the recipe that runs now; None between steps."""
-        return self._step
+        return self._step or self._failing.step
 
     def pause(self, actor: str) -> None:
         """Hold the run when the running step is done."""
         self._pausing = actor
 
+    def fixup(self, text: str, by: Sequence[str], actor: str) -> str:
+        """Do one extra step before a held run goes on; return why not, or nothing.
+
+        Raises:
+            RefusedError: the step is not allowed.
+        """
+        why = self.holding.stays("fixup")
+        if why:
+            return why
+        before = self.step or self.course.coming()[0].step
+        self._extra = self.course.fixup(text, by, before)
+        return self.holding.release("fixup", actor)
+
     def redirect(self, choice: str) -> None:
-        """Abandon the running step, to `skip` it or to `retry` it from its beginning."""
-        if self._step is not None and self._task is not None:
+        """Abandon the running step: to `skip` it, to `retry` it, or for an extra step."""
+        if self.step is not None and self._task is not None:
             self._redirect = choice
             self._task.cancel()
 
-    def _finish_with(self, error: LabctlError) -> None:
-        if self._end is None:
-            self._end = error
-            if self._guarding is not None:
-                self._guarding.cut()
-            # The step may be long in letting go; heat is not kept waiting for it.
-            cut = asyncio.create_task(self._cut_heat(), name="cut heat")
-            self._background.append(cut)
-        if self._task is not None:
+    def _way(self) -> tuple[Action, ...]:
+        """Return the way to the safe state that what stands violated asks for."""
+        interlocks = self.parts.interlocks
+        stand = [rule.source for rule in interlocks.rules if interlocks.stands(rule.source)]
+        asked = [WAYS[rule.sequence] for rule in stand if rule.sequence != "abort"]
+        return asked[0] if asked else ABORT
+
+    def _finish_with(self, error: LabctlError, also: tuple[Action, ...] = ABORT) -> None:
+        """End the run for an error; `also` is what it adds if the run is ending already."""
+        ending = self._ending.error is not None
+        if not self._ending.begin(error, also if ending else self._way()):
+            return
+        self.holding.stop()
+        # What is letting go already is not cancelled again: it may be stopping a pump.
+        if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
-    async def _cut_heat(self) -> None:
-        try:
-            await self._run.heat.make_safe()
-        except DeviceError as error:
-            self._run.event("safe_state.failed", f"heater off: {error}", level="error")
-
     async def _stages(self) -> None:
-        planned = list(self._top())
-        for n, item in enumerate(planned):
-            following = planned[n + 1] if n + 1 < len(planned) else None
-            self._run.stage = item.stage
-            if not await self._still_to_do(item):
+        while coming := self.course.coming():
+            self._run.stage = coming[0].stage
+            if not await self._still_to_do(coming[0]):
+                self.course.begun.append(coming[0].step.id)
                 continue
             await self._paused()
-            await self._with_policy(item, following)
+            await self._next()
+
+    async def _next(self) -> None:
+        """Run the next step, if what comes was not changed so that there is none."""
+        coming = self.course.coming()
+        if coming:
+            self._run.stage = coming[0].stage
+            self.course.begun.append(coming[0].step.id)
+            await self._with_policy(coming[0], coming[1] if len(coming) > 1 else None)
 
     async def _still_to_do(self, planned: PlannedStep) -> bool:
         resumed = self._resumption
@@ -202,45 +245,49 @@ class Executor:
             self.holding.hold("pause", actor)
         await self._abandonable(self._run.elapsed.gate(), "pause")
 
-    def _top(self) -> list[PlannedStep]:
-        return [planned for planned in self._run.plan.steps if not planned.parent]
-
     async def _with_policy(self, planned: PlannedStep, following: PlannedStep | None) -> None:
-        """Run a step; when it fails, hold the temperature and ask what to do.
+        """Run a step until it is done or skipped.
 
         Raises:
-            AbortedError: the person, or nobody in time, chose to end the run.
+            AbortedError: a person, or nobody in time, chose to end the run.
         """
-        while True:
+        how = "retry" if self._extra is None else "fixup"
+        while how not in {"done", "skip"}:
+            if how == "fixup" and self._extra is not None:
+                how = await self._do_extra(planned)
+            else:
+                how = await self._attempt(planned, following)
+
+    async def _do_extra(self, planned: PlannedStep) -> str:
+        """Do the extra step, and stand until a person says how another goes on; return how."""
+        extra, self._extra = cast("PlannedStep", self._extra), None
+        await self._with_policy(extra, None)
+        try:
+            return await self._failing.after_fixup(planned.step, extra.step)
+        except RedirectedError as redirected:
+            return redirected.choice
+
+    async def _attempt(self, planned: PlannedStep, following: PlannedStep | None) -> str:
+        """Run a step once; return `done`, or how it goes on: `skip`, or begun again."""
+        step = planned.step
+        try:
             try:
                 await self._one(planned, following)
-            except RedirectedError as redirected:
-                if redirected.choice == "skip":
-                    return
-                continue
+            except ParkError as park:
+                return await self._failing.parked(step, park)
             except (StepFailedError, DeviceError) as error:
-                if await self._asked_after(planned.step, str(error)) == "skip":
-                    return
-                continue
-            return
+                return await self._failing.after(step, str(error))
+        except RedirectedError as redirected:
+            if redirected.choice == "fixup":
+                self._keep_clock(step)
+            return redirected.choice
+        return "done"
 
-    async def _asked_after(self, step: Step, reason: str) -> str:
-        run = self._run
-        problem = run.plan.recipe.head.problem
-        run.event("step.failed", f"{step.id}: {reason}", {"step": step.id}, "error")
-        if problem.do == "park":
-            raise AbortedError(f"park: {reason}")
-        await self._abandonable(run.elapsed.gate(), f"thaw before {step.id}")
-        await run.heat.freeze()
-        choices = (
-            ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
-        )
-        question = Question(f"{step.id} failed: {reason}", choices, "park", problem.unanswered)
-        answer = await self._abandonable(self.parts.people.ask(question), f"question {step.id}")
-        if answer.choice in {"retry", "skip"}:
-            run.deviation(f"{step.id}: {answer.choice} after: {reason}")
-            return answer.choice
-        raise AbortedError(f"{answer.choice}: {step.id}: {reason}")
+    def _keep_clock(self, step: Step) -> None:
+        """Let a step that is interrupted for an extra one go on with the time it had."""
+        bench = cast("EngineBench", self._bench)
+        if step.resume is Resume.CONTINUE and step.id in bench.clocks:
+            bench.resumed[step.id] = bench.clocks[step.id]
 
     async def _one(self, planned: PlannedStep, following: PlannedStep | None) -> None:
         bench = cast("EngineBench", self._bench)
@@ -266,9 +313,25 @@ class Executor:
         self._run.elapsed.ticked = look
 
     async def _nested(self, step: Step, name: str) -> None:
-        """Run a step inside another one; its id carries the round."""
+        """Run a step inside another one; its id carries the round.
+
+        What it does by itself when it fails it does here; else the step around it has failed.
+
+        Raises:
+            StepFailedError: it failed.
+            DeviceError: an instrument of it failed.
+        """
         inner = step.renamed(f"{step.id}#{name}")
-        await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
+        again = True
+        while again:
+            try:
+                await self._recorded(inner, self._run.stage, 0.0, nested=True, plain=step.id)
+                again = False
+            except (StepFailedError, DeviceError) as error:
+                how = self._failing.at_once(inner, str(error))
+                if not how:
+                    raise
+                again = how == "retry"
 
     async def _recorded(
         self, step: Step, stage: str, planned_s: float, *, nested: bool = False, plain: str = ""
@@ -320,34 +383,41 @@ class Executor:
         """
         task = asyncio.create_task(coroutine, name=name)
         self._task = task
-        if self._end is not None:
+        if self._ending.error is not None:
             task.cancel()
         try:
-            await asyncio.wait({task})
+            await self._ending.done(task)
         finally:
             self._task = None
-            if not task.done():
+            if not task.done() and not task.cancelling():
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        if self._end is not None:
-            if not task.cancelled():
+                await self._ending.let_go([task])
+        if self._ending.error is not None:
+            if task.done() and not task.cancelled():
                 task.exception()
-            raise self._end
+            raise self._ending.error
         if self._redirect and task.cancelled():
             choice, self._redirect = self._redirect, ""
             raise RedirectedError(choice)
         return task.result()
 
-    async def _secure(self, reason: str, ends: Trigger = Trigger.SECURED) -> None:
-        run = self._run
-        if self._guarding is not None:
-            self._guarding.cut()
-        run.record.give_up()
-        run.machine.fire(Trigger.ABORT, reason)
-        run.event("aborting", reason, level="error")
-        run.elapsed.thaw()
-        await SafeState(run).reach(ABORT)
-        run.machine.fire(ends, reason)
+    async def _secure(self, error: LabctlError, ends: Trigger = Trigger.SECURED) -> None:
+        """Go to the safe state, whatever else is cancelled meanwhile; say how it ended."""
+        if self._ending.error is None:
+            self._finish_with(error)
+        self._ending.say(str(error))
+        self._run.elapsed.thaw()
+        await through(asyncio.create_task(self._to_safety(), name="to the safe state"))
+        if self.parts.people.unanswered:
+            self._run.call(f"the run was ended: nobody answered: {self.parts.people.unanswered}")
+        faults = self._ending.faults
+        if faults:
+            ends, error = Trigger.FAULT, LabctlError("; ".join(faults))
+        self._run.machine.fire(ends, str(error))
+
+    async def _to_safety(self) -> None:
+        await self._ending.safe.reach()
+        await self._rest()
 
     def _begin(self, jobs: list[tuple[str, Coroutine[object, object, None]]]) -> None:
         for name, job in jobs:
@@ -365,8 +435,7 @@ class Executor:
         wrapped.__cause__ = error
         self._finish_with(wrapped)
 
-    async def _end_background(self) -> None:
+    async def _rest(self) -> None:
         tasks = [*self._background, *self.holding.tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._background.clear()
+        await self._ending.rest(tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from labctl.capabilities import TemperatureController
+from labctl.errors import AbortedError
 
 Permit = Callable[[], Awaitable[None]]
 """Returns when heat may be given, and raises where it may not (a live guard, on hardware)."""
@@ -17,22 +18,43 @@ class Heat:
         self._controller = controller
         self._permit = permit
         self._asked: tuple[float, float] | None = None
+        self._forbidden = False
 
     @property
     def on(self) -> bool:
         """Whether heat was asked for and not switched off since."""
         return self._asked is not None
 
+    def forbid(self) -> None:
+        """Let nothing heat any more: the run is on its way to its safe state."""
+        self._forbidden = True
+
     async def ramp(self, setpoint_c: float, rate_k_min: float) -> None:
         """Go to a setpoint in °C at a rate in K/min; 0 K/min means as fast as it can.
 
         Raises:
             StepFailedError: heat is not permitted.
+            AbortedError: the run has ended.
         """
+        self._still_on()
         if self._permit is not None:
             await self._permit()
-        await self._controller.ramp(setpoint_c, rate_k_min)
+        await self._say(setpoint_c, rate_k_min)
         self._asked = (setpoint_c, rate_k_min)
+
+    async def _say(self, setpoint_c: float, rate_k_min: float) -> None:
+        self._still_on()
+        try:
+            await self._controller.ramp(setpoint_c, rate_k_min)
+        finally:
+            # A ramp is several writes: the end may have come between them, and its off as well.
+            if self._forbidden:
+                await self._controller.make_safe()
+        self._still_on()
+
+    def _still_on(self) -> None:
+        if self._forbidden:
+            raise AbortedError("the run has ended; nothing is heated any more")
 
     async def freeze(self) -> None:
         """Stay at the present working setpoint; what was asked is kept."""
@@ -58,7 +80,7 @@ class Heat:
 
     async def stay_at(self, setpoint_c: float) -> None:
         """Let the flask down to a lower setpoint in °C; what was asked before is kept."""
-        await self._controller.ramp(setpoint_c, 0.0)
+        await self._say(setpoint_c, 0.0)
 
     async def off_for_now(self) -> None:
         """Switch the output off; what was asked before is kept."""

@@ -8,16 +8,17 @@ interlock that froze the run stands violated, nobody can resume it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
 
-from labctl.bench import Question
+from labctl.bench import Answer, Question
 from labctl.capabilities import Change, Device, SyringePump
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
+from labctl.engine.sequences import FREEZE, PARK, Action, Do, Sequencer
 from labctl.errors import AbortedError, LabctlError, StepFailedError
 from labctl.rig.devices import HeaterEntry
 from labctl.rules import Interlock, built_in
@@ -107,19 +108,27 @@ class Holding:
         self._begin(self._hold(how, reason, None), reason)
         return ""
 
+    def stop(self) -> None:
+        """Hold nothing any more: the run is ending, and nothing is heated back or opened."""
+        for task in self.tasks:
+            task.cancel()
+
     def release(self, choice: str, actor: str) -> str:
-        """Let a held run go on (`resume`, `retry`, `skip`); return why not, or nothing."""
+        """Let a held run go on (`resume`, `retry`, `skip`, `fixup`); return why not, or nothing."""
+        why = self.stays(choice)
+        if not why and self._choice is not None:
+            self._run.deviation(f"{choice} by {actor} after: {self._run.machine.cause}")
+            self._choice.set_result(choice)
+        return why
+
+    def stays(self, choice: str) -> str:
+        """Say why the run cannot go on so now, or nothing."""
         state = self._run.machine.state
         if state is not State.HELD or self._choice is None or self._choice.done():
             return f"{choice} is not possible while the run is {state.value}"
-        if self._how == "pause" and choice != "resume":
+        if self._how == "pause" and choice not in {"resume", "fixup"}:
             return f"{choice} is not possible between steps; resume, then say it"
-        why = self._still()
-        if why:
-            return why
-        self._run.deviation(f"{choice} by {actor} after: {self._run.machine.cause}")
-        self._choice.set_result(choice)
-        return ""
+        return self._still()
 
     def _still(self) -> str:
         """Say what stands against going on, or nothing."""
@@ -133,42 +142,73 @@ class Holding:
             return f"{self._open.name} was changed: answer with {' or '.join(self._open.choices)}"
         return ""
 
+    async def stands(
+        self, how: Literal["freeze", "park"], reason: str, *, unanswered: bool = False
+    ) -> str:
+        """Bring the run to stand, outside of any step; return how a person lets it go on.
+
+        `unanswered` says that a question was left unanswered: then somebody is called. Over a
+        freeze a person is asked.
+
+        Raises:
+            StepFailedError: it cannot be brought to stand, or the flask does not come back.
+            AbortedError: the person, or nobody in time, chose to end the run.
+        """
+        self._run.machine.fire(Trigger.PARK if how == "park" else Trigger.FREEZE, reason)
+        await self._stand(how, reason, None)
+        if unanswered:
+            self._call(reason)
+        choice = await self._chosen(reason, asks=how == "freeze")
+        return await self._go_on(choice) or "resume"
+
     async def _hold(self, how: How, reason: str, interlock: Interlock | None) -> None:
+        await self._stand(how, reason, interlock)
+        choice = await self._go_on(await self._chosen(reason, asks=interlock is not None))
+        if choice in {"skip", "retry", "fixup"}:
+            self.restarts(choice)
+
+    async def _stand(self, how: How, reason: str, interlock: Interlock | None) -> None:
+        """Bring the run to stand, frozen or parked.
+
+        Raises:
+            StepFailedError: an instrument did not obey.
+        """
         run = self._run
         run.elapsed.freeze()
         run.event("frozen", reason, {"from_ns": run.clock.now_ns()})
         self._how, self._gas_changed = how, False
         self._before_c = run.signals.value("flask.T")
-        await run.heat.freeze()
-        await self._stop_pumps()
+        await self._reach(FREEZE)
         if interlock is not None:
             await self._act(interlock.action)
         if how == "park":
             await self._park()
         self._choice = asyncio.get_running_loop().create_future()
         run.machine.fire(Trigger.FROZEN, reason)
-        choice = await self._chosen(reason, interlock)
-        await self._go_on(choice)
 
-    async def _chosen(self, reason: str, interlock: Interlock | None) -> str:
-        """Wait for a command; an interlock's freeze is also asked about.
+    async def _chosen(self, reason: str, *, asks: bool) -> str:
+        """Wait for a command, or for the answer where a person is also asked.
 
         Raises:
             AbortedError: the person, or nobody in time, chose to end the run.
         """
         chosen = cast("asyncio.Future[str]", self._choice)
-        if interlock is None:
+        if not asks:
             return await self._spoken(reason, chosen)
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
-        either: set[asyncio.Future[str] | asyncio.Future[None]] = {asking, chosen}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not chosen.done():
-            asking.result()
-            self._run.deviation(f"resumed by a person: {reason}")
-            return "resume"
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        return chosen.result()
+        either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asking.cancel()
+        if chosen.done():
+            await asyncio.gather(asking, return_exceptions=True)
+            return chosen.result()
+        answer = asking.result()
+        if answer.choice in {"park", "abort"}:
+            return await self._parked_after(reason, answer, chosen)
+        self._run.deviation(f"resumed by a person: {reason}")
+        return "resume"
 
     async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
         """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
@@ -187,18 +227,34 @@ class Holding:
             timer.cancel()
         if chosen.done():
             return chosen.result()
-        if run.simulated:
-            raise AbortedError(f"park: nobody said how to go on after: {reason}")
-        if self._how != "park" and run.machine.fire(Trigger.PARK, reason):
-            await self._park_now(f"parked: nobody said how to go on after: {reason}")
+        silence = f"park: nobody said how to go on after: {reason}"
+        if not run.parks:
+            raise AbortedError(silence)
+        if self._how != "park" and run.machine.fire(Trigger.PARK, silence):
+            await self._park_now(silence)
+            self._call(reason)
         return await chosen
 
-    async def _asked(self, reason: str) -> None:
-        """Ask until a person resumes and what froze the run holds again.
+    async def _parked_after(self, reason: str, answer: Answer, chosen: asyncio.Future[str]) -> str:
+        """Park a frozen run as was answered, and wait for a command.
 
         Raises:
-            AbortedError: the person, or nobody in time, chose to end the run.
+            AbortedError: the answer, or in a dry run the silence, ends the run.
         """
+        ends = f"{answer.choice}: {reason}"
+        if answer.choice != "park" or not self._run.parks:
+            raise AbortedError(ends)
+        self._run.deviation(ends)
+        if self._open is not None:
+            await self._decide(reason, next(iter(self._open.choices)))
+        if self._run.machine.fire(Trigger.PARK, ends):
+            await self._park_now(ends)
+        if answer.by_default:
+            self._call(reason)
+        return await chosen
+
+    async def _asked(self, reason: str) -> Answer:
+        """Ask until a person says anything but resume, or what froze the run holds again."""
         run = self._run
         unanswered_s = run.plan.recipe.head.problem.unanswered
         while True:
@@ -206,17 +262,26 @@ class Holding:
             question = Question(reason, (*proceeds, "park", "abort"), "park", unanswered_s)
             answer = await self._parts.people.ask(question)
             if answer.choice not in proceeds:
-                raise AbortedError(f"{answer.choice}: {reason}")
+                return answer
             if self._open is not None:
-                await self._open.choices[answer.choice]()
-                run.deviation(f"{answer.choice}: {reason}")
-                self._open = None
+                await self._decide(reason, answer.choice)
                 await self._shows()
             why = self._still()
             if not why:
-                return
+                return answer
             run.event("resume.refused", f"not resumed: {why}", level="warning")
             await run.clock.sleep_until(run.clock.now_ns() + NS)
+
+    def _call(self, reason: str) -> None:
+        """Have somebody called: nobody answered, and the run stands parked."""
+        self._run.call(f"the run is parked, and nobody answered: {reason}")
+
+    async def _decide(self, reason: str, choice: str) -> None:
+        """Do what is chosen about a change; the first choice is to restore, and always there."""
+        if self._open is not None:
+            await self._open.choices[choice]()
+            self._run.deviation(f"{choice}: {reason}")
+            self._open = None
 
     async def _shows(self) -> None:
         """Give what was put right the time of a few polls to show."""
@@ -224,26 +289,25 @@ class Holding:
         while self._still() and self._run.clock.now_ns() < end_ns:
             await self._run.clock.sleep_until(self._run.clock.now_ns() + NS)
 
-    async def _go_on(self, choice: str) -> None:
+    async def _go_on(self, choice: str) -> str:
+        """Let the run go on; return how, or nothing if it stands again."""
         run = self._run
-        trigger = {"resume": Trigger.RESUME, "skip": Trigger.SKIP, "retry": Trigger.RETRY}[choice]
-        if not run.machine.fire(trigger):
-            return
+        if not run.machine.fire(Trigger(choice)):
+            return ""
         self._causes.clear()
-        if choice == "resume":
+        if choice in {"resume", "fixup"} or self._how == "park":
             await self._back()
         if choice == "resume" and self._gas_changed:
             choice = "retry"
             run.event("resume.retries", f"{run.step_id} begins again: parking changed its gas")
         if run.machine.state is not State.RESUMING:
-            return
+            return ""
         since_ns = run.elapsed.frozen_since_ns
         run.elapsed.thaw()
         if since_ns is not None:
             run.event("thawed", f"{choice} after a hold", {"from_ns": since_ns})
         run.machine.fire(Trigger.RESUMED)
-        if choice != "resume":
-            self.restarts(choice)
+        return choice
 
     async def _back(self) -> None:
         """Heat as before, and wait until the flask is where it was.
@@ -265,6 +329,7 @@ class Holding:
         raise StepFailedError(message)
 
     async def _park_now(self, reason: str) -> None:
+        self._how = "park"
         await self._park()
         self._run.machine.fire(Trigger.FROZEN, reason)
 
@@ -272,17 +337,42 @@ class Holding:
         """Shut the vacuum, let in inert gas, let the flask down to the stage's park temperature."""
         run = self._run
         self._gas_changed = not run.commanded.get("n2")
+        await self._reach(PARK)
+        target_c = run.plan.recipe.head.park.get(run.stage)
+        run.event("parked", f"parking at {target_c:g} °C" if target_c else "parked without heat")
+
+    async def _reach(self, sequence: Sequence[Action]) -> None:
+        """Run a sequence that brings the run to stand.
+
+        Raises:
+            StepFailedError: an instrument did not obey.
+        """
+        run = self._run
+        do: Mapping[str, Do] = {
+            "keep": run.heat.freeze,
+            "pause": self._stop_pumps,
+            "blanket": self._blanket,
+            "stir": run.stirring.again,
+            "let_down": self._let_down,
+        }
+        failed = await Sequencer(run, "standing", do).reach(sequence)
+        if failed:
+            raise StepFailedError("; ".join(failed))
+
+    async def _blanket(self) -> None:
         for valve in VACUUM:
-            if run.commanded.get(valve):
+            if self._run.commanded.get(valve):
                 await self._valve(valve, open_=False)
         await self._valve("n2", open_=True)
+
+    async def _let_down(self) -> None:
+        run = self._run
         target_c = run.plan.recipe.head.park.get(run.stage)
         flask_c = run.signals.value("flask.T")
         if target_c is None:
             await run.heat.off_for_now()
         elif run.heat.on and (flask_c is None or flask_c > target_c):
             await run.heat.stay_at(target_c)
-        run.event("parked", f"parking at {target_c:g} °C" if target_c else "parked without heat")
 
     async def _stop_pumps(self) -> None:
         for load in self._run.plan.scene.loads.values():

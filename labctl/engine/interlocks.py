@@ -119,13 +119,17 @@ class Interlocks:
         """
         period_ns = round(period_s * NS)
         watched = [rule for rule in self.rules if not rule.gated]
+        ageless = not watched or any(rule.oldest_ns is None for rule in watched)
+        fresh = self.signals.fresh
         while True:
-            now_ns = self.clock.now_ns()
-            earliest_ns = min((self._deadline_ns(rule) for rule in watched), default=now_ns)
-            due_ns = max(now_ns + period_ns, earliest_ns)
+            due_ns = self.clock.now_ns() + period_ns
+            if not ageless:  # a rule whose signals never grow too old is due in every period
+                due_ns = max(due_ns, min(map(self._deadline_ns, watched)))
             await self.clock.sleep_until(due_ns, Priority.TRIP)
             for rule in watched:
-                if rule.violated_ns is not None or not self._fresh(rule):
+                oldest_ns = rule.oldest_ns
+                stale = oldest_ns is not None and not fresh(rule.age_of, oldest_ns)
+                if stale or rule.violated_ns is not None:
                     self._judge(rule, sample=False)
 
     def gate(self, output: str) -> Callable[[], None] | None:
@@ -315,15 +319,7 @@ class Interlocks:
 
     def _fresh(self, rule: Rule) -> bool:
         """Say whether what a rule requires is young enough; looking back, whether it was known."""
-        oldest_ns = rule.oldest_ns
-        if oldest_ns is None:
-            return True
-        age_of = self.signals.age_ns
-        for signal in rule.age_of:
-            age_ns = age_of(signal)
-            if age_ns is None or (age_ns > oldest_ns and not self.signals.looks_back):
-                return False
-        return True
+        return rule.oldest_ns is None or self.signals.fresh(rule.age_of, rule.oldest_ns)
 
     def _compile(
         self, interlock: Interlock, aliases: Mapping[str, str], unchecked: Collection[str]

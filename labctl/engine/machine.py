@@ -46,6 +46,8 @@ class Trigger(StrEnum):
     SKIP = "skip"
     RETRY = "retry"
     EXTEND = "extend"
+    FIXUP = "fixup"
+    CHANGE = "change"
     FINISH = "finish"
     FINISHED = "finished"
     ABORT = "abort"
@@ -90,6 +92,8 @@ def _rows() -> tuple[Transition, ...]:
         (t.RETRY, s.RUNNING, s.RUNNING),
         (t.RETRY, s.HELD, s.RESUMING),
         (t.EXTEND, s.RUNNING, s.RUNNING),
+        (t.FIXUP, s.HELD, s.RESUMING),
+        *((t.CHANGE, state, state) for state in (s.RUNNING, s.WAITING, s.HELD)),
         (t.FINISH, s.RUNNING, s.STOPPING),
         (t.FINISHED, s.STOPPING, s.COMPLETE),
         (t.ABORT, s.IDLE, s.SAFE),

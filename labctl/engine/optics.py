@@ -62,6 +62,17 @@ class Exposed:
         return float(max(frame.counts)) * FULL / self.detector(frame).top_counts
 
 
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """A lamp's reference with its dark, as taken by a spectrometer at a time with an exposure."""
+
+    source: str
+    t_ns: int
+    integration_s: float
+    reference: Floats
+    dark: Floats
+
+
 class Optics:
     """The spectrometers of a run and their light."""
 
@@ -93,6 +104,35 @@ class Optics:
         await self._shutter(closed=True)
         exposed.dark = await self._mean(exposed, "dark")
         await self._shutter(closed=False)
+
+    async def restore(self, lamp: Lamp) -> bool:
+        """Take over a reference taken before, with its exposure; say whether it is of this rig."""
+        exposed = self.absorbance
+        if exposed is None or exposed.device.name != lamp.source:
+            return False
+        await exposed.device.set_exposure(lamp.integration_s, 1)
+        exposed.integration_s = lamp.integration_s
+        exposed.reference, exposed.dark = lamp.reference, lamp.dark
+        return True
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Look at the lamp and again after `over_s`: share of the range used, drift per minute.
+
+        No reference comes of it: that is taken in the solvent. The drift is a fraction.
+
+        Raises:
+            StepFailedError: no spectrometer looks at a lamp.
+        """
+        exposed = self.absorbance
+        if exposed is None:
+            raise StepFailedError("no spectrometer plays the role `absorbance`")
+        await self._lamp_only()
+        share = await self._expose(exposed)
+        first, began_ns = await self._mean(exposed, "lamp"), self._run.clock.now_ns()
+        await self._run.clock.sleep_until(began_ns + round(over_s * NS))
+        again = await self._mean(exposed, "lamp")
+        minutes = (self._run.clock.now_ns() - began_ns) / NS / 60
+        return share, abs(float(again.sum() / max(first.sum(), 1.0)) - 1) / minutes
 
     async def absorbed(self) -> tuple[Absorbance, Spectrum]:
         """Take one absorbance frame.

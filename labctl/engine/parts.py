@@ -76,15 +76,22 @@ class Parts:
         return [("polling", self.poller.run())]
 
     async def first_readings(self) -> None:
-        """Return when the flask has been read, or has had the time for it."""
-        end_ns = self.run.clock.now_ns() + round(FIRST_READING_S * NS)
-        while not self._all_read() and self.run.clock.now_ns() < end_ns:
+        """Return when outputs and every instrument have been read once, or have had time for it.
+
+        Where a valve stands is known before a rule asks: unknown it would count as violated.
+        """
+        await self.read_outputs()
+        end_ns = self.run.clock.now_ns() + round((REST_S + FIRST_READING_S) * NS)
+        names = [channel.name for sink in self._sinks.values() for channel in sink.channels]
+        latest = self.run.signals.latest
+        while self.run.clock.now_ns() < end_ns and not all(name in latest for name in names):
             await self.run.clock.sleep_until(self.run.clock.now_ns() + NS)
 
     async def start(self, run_step: RunStep, ambient_mbar: float | None = None) -> EngineBench:
         """Wait for the first readings, read ambient, warm what must be warm, start watching.
 
-        `ambient_mbar` is known where the flask may be shut by now.
+        `ambient_mbar` is known of a run that goes on, whose flask may be shut; then a person's
+        valves are left as they are.
         """
         run = self.run
         if ambient_mbar is None:
@@ -93,7 +100,7 @@ class Parts:
         else:
             run.ambient_mbar = ambient_mbar
         bench = EngineBench(run, self.people, self.doses, self.tracking, self.interlocks, run_step)
-        await self._prepare(bench)
+        await self._prepare(bench, shuts=ambient_mbar is None)
         return bench
 
     def declare(self) -> None:
@@ -220,7 +227,7 @@ class Parts:
         else:
             run.event("ambient", f"ambient not read; {run.ambient_mbar:.0f} mbar assumed")
 
-    async def _read_outputs(self) -> None:
+    async def read_outputs(self) -> None:
         """Take over where valves and switches stand; a supply may be open from the start."""
         run = self.run
         roles = {bound: role for role, bound in run.plan.rig.model.roles.items()}
@@ -231,13 +238,14 @@ class Parts:
                 for coil, state in zip(entry.coils, states, strict=False):
                     run.commanded[roles.get(f"{name}.{coil}", coil)] = bool(state)
 
-    async def _prepare(self, bench: EngineBench) -> None:
+    async def _prepare(self, bench: EngineBench, *, shuts: bool) -> None:
         run = self.run
-        await self._read_outputs()
+        await self.read_outputs()
         await run.heat.off()
-        if run.rig.by_person("manifold"):
+        if shuts and run.rig.by_person("manifold"):
             for valve in VALVES:
                 await bench.valve(valve, open_=False)
+        await bench.switch("beacon", on=False)
         for role in ("jack",):
             if run.rig.has(role):
                 output = run.rig.output(role)
@@ -316,10 +324,12 @@ class _Sink:
         unchecked: bool,
     ) -> None:
         self.also: list[Callable[[], None]] = []
-        self._channels = channels
+        self.channels = channels
+        self._ranged = [row.low is not None or row.high is not None for row in channels]
+        self._names = [channel.name for channel in channels]
         self._before = run.signals.before if unchecked else None
         self._rules = rules
-        self._append = run.record.append
+        self._extend = run.record.extend
         self._latest = run.signals.latest
         self._sampled = interlocks.sampled
         self._bus = run.bus
@@ -327,18 +337,21 @@ class _Sink:
 
     def __call__(self, values: Sequence[float | None]) -> None:
         """Take one poll's values, aligned with the channels."""
-        now_ns, append, latest = self._now_ns(), self._append, self._latest
-        listened = self._bus.listened
-        for channel, value in zip(self._channels, values, strict=True):
-            quality = Quality.GOOD
-            if value is None or channel.low is not None or channel.high is not None:
-                quality = quality_of(value, channel)
-            reading = Reading(channel.name, value, quality, now_ns)
-            append(reading)
-            if self._before is not None and channel.name in latest:
-                self._before[channel.name] = latest[channel.name]
-            latest[channel.name] = reading
-            if listened:
+        now_ns, latest, good, names = self._now_ns(), self._latest, Quality.GOOD, self._names
+        readings = [
+            Reading(name, value, good, now_ns)
+            if value is not None and not ranged
+            else Reading(name, value, quality_of(value, channel), now_ns)
+            for name, value, ranged, channel in zip(
+                names, values, self._ranged, self.channels, strict=True
+            )
+        ]
+        self._extend(readings)
+        if self._before is not None:
+            self._before.update({name: latest[name] for name in names if name in latest})
+        latest.update(zip(names, readings, strict=True))
+        if self._bus.listened:
+            for reading in readings:
                 self._bus.publish(reading)
         self._sampled(self._rules)
         for judge in self.also:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.clock import NS
+from labctl.engine.course import FIXUP
+from labctl.engine.kept import NOTHING, Kept, kept_of
+from labctl.engine.lines import CHANGED
 from labctl.record import DoseRow, Run
 from labctl.record.rows import IntentRow
 
@@ -20,14 +23,14 @@ OVER = frozenset({"done", "skipped"})
 class PastDose:
     """A dose as the record has it: on the pump's scale, and what left the needle, in mL.
 
-    `open_intent` is an intent that was never settled; `started` says that bytes may have gone out
-    for it, `baseline_ml` where the pump's counter stood then. `unknown` was said by the record.
+    `open_intents` were never settled; `started` says that bytes may have gone out for them,
+    `baseline_ml` where the pump's counter stood then. `unknown` was said by the record.
     """
 
     row: DoseRow
     pushed_ml: float = 0.0
     delivered_ml: float = 0.0
-    open_intent: int | None = None
+    open_intents: tuple[int, ...] = ()
     started: bool = False
     baseline_ml: float = 0.0
     unknown: bool = False
@@ -39,8 +42,9 @@ class Past:
 
     `over` are top-level steps that need not run again; `interrupted` is the step that ran, or
     empty; `elapsed_s` is the run's own clock, which stands since `stands_ns`; `anchors` and
-    `clocks` are on it. `never_begun` are intents of doses that have no row; `last` are the last
-    good values by channel.
+    `clocks` are on it. `never_begun` are intents of doses that have no row, `left_open` intents to
+    start of which the dose's own intent says what came of them; `last` are the last
+    good values by channel; `lines` is what was in each line, by pump (see `engine.lines`).
     """
 
     run_id: str
@@ -53,10 +57,13 @@ class Past:
     clocks: Mapping[str, float]
     doses: Mapping[str, PastDose]
     never_begun: tuple[int, ...] = ()
+    left_open: tuple[tuple[int, IntentRow], ...] = ()
     last: Mapping[str, float] = field(default_factory=dict)
     heated: bool = False
     ambient_mbar: float | None = None
     deviations: tuple[str, ...] = ()
+    lines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    kept: Kept = NOTHING
 
 
 def past_of(run: Run) -> Past:
@@ -68,7 +75,7 @@ def past_of(run: Run) -> Past:
     steps = [step for step in run.steps if not step.parent]
     latest = {step.id: step for step in steps}
     over = frozenset(id_ for id_, step in latest.items() if step.state in OVER)
-    unfinished = [id_ for id_ in latest if id_ not in over]
+    unfinished = [id_ for id_ in latest if id_ not in over and not id_.startswith(FIXUP)]
     stood = _stood(run)
 
     def elapsed_s(t_ns: int) -> float:
@@ -81,6 +88,8 @@ def past_of(run: Run) -> Past:
         anchors[f"{plain}.start"] = elapsed_s(step.start_ns)
         if step.end_ns is not None:
             anchors[f"{plain}.end"] = elapsed_s(step.end_ns)
+    kept = kept_of(run)
+    anchors |= {name: elapsed_s(t_ns) for name, (t_ns, _) in kept.levels.items()}
     clocks = {
         id_: elapsed_s(step.clock_ns) for id_, step in latest.items() if step.clock_ns is not None
     }
@@ -99,10 +108,13 @@ def past_of(run: Run) -> Past:
         clocks,
         _doses(run),
         _never_begun(run),
+        _left_open(run),
         _last(run),
         _heated(run),
         known if isinstance(known, float) else None,
         tuple(event.message for event in events if event.code == "deviation"),
+        _lines(run),
+        kept,
     )
 
 
@@ -150,23 +162,62 @@ def _never_begun(run: Run) -> tuple[int, ...]:
     )
 
 
+def _left_open(run: Run) -> tuple[tuple[int, IntentRow], ...]:
+    found: list[tuple[int, IntentRow]] = []
+    own: dict[object, IntentRow] = {}
+    for intent in run.intents:
+        if not isinstance(intent.data, Mapping):
+            continue
+        if intent.kind == "dose":
+            own[intent.data.get("id")] = intent
+        elif intent.kind == "dose.starting" and intent.state == "starting":
+            dose = own.get(intent.data.get("id"))
+            if dose is not None and dose.state != "starting":
+                found.append((intent.id, dose))
+    return tuple(found)
+
+
 def _dose(row: DoseRow, intents: list[IntentRow]) -> PastDose:
-    pushed_ml, open_intent, started, baseline_ml = 0.0, None, False, 0.0
+    pushed_ml, started, baseline_ml = 0.0, False, 0.0
+    delivered_ml = row.delivered_ml or 0.0
+    open_intents: tuple[int, ...] = ()
     for intent in intents:
         data, result = intent.data, intent.result
         if not isinstance(data, Mapping) or data.get("id") != row.id:
             continue
         if intent.kind == "dose.starting":
-            started = True
-            baseline_ml = _number(data, "baseline_ml")
+            if open_intents:
+                started, open_intents = True, (*open_intents, intent.id)
+                baseline_ml = _number(data, "baseline_ml")
         elif _is_settled(intent):
-            open_intent, started = None, False
+            open_intents, started = (), False
             pushed_ml += _number(result, "counted_ml") or _number(result, "delivered_ml")
+            # The row follows the intent; where the run was cut off between them it is behind.
+            delivered_ml = max(delivered_ml, _number(result, "delivered_ml"))
         else:
-            open_intent, started = intent.id, False
-    delivered_ml = row.delivered_ml or 0.0
+            open_intents, started = (intent.id,), False
     unknown = row.state == "unknown"
-    return PastDose(row, pushed_ml, delivered_ml, open_intent, started, baseline_ml, unknown)
+    return PastDose(row, pushed_ml, delivered_ml, open_intents, started, baseline_ml, unknown)
+
+
+def _lines(run: Run) -> dict[str, dict[str, float]]:
+    """Return what was in each line: what doses left there, and what people did to it since."""
+    known: list[tuple[int, object, object]] = [
+        (intent.end_ns or 0, intent.data.get("by"), intent.result)
+        for intent in run.intents
+        if intent.kind == "dose" and isinstance(intent.data, Mapping)
+    ]
+    known += [
+        (event.t_ns, event.data.get("pump"), event.data)
+        for event in run.events
+        if event.code == CHANGED and isinstance(event.data, Mapping)
+    ]
+    found: dict[str, dict[str, float]] = {}
+    for _, pump, data in sorted(known, key=lambda row: row[0]):
+        if isinstance(pump, str) and isinstance(data, Mapping):
+            numbers = {n: float(v) for n, v in data.items() if isinstance(v, int | float)}
+            found[pump] = {**found.get(pump, {}), **numbers}
+    return found
 
 
 def _is_settled(intent: IntentRow) -> bool:

@@ -26,6 +26,8 @@ class People:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.unanswered = ""
+        """The last question, if it was left to a default that ends the run."""
 
     async def do(self, task: Task) -> Reply:
         """Ask for one task and return the reply.
@@ -58,6 +60,7 @@ class People:
         if task.kind is TaskKind.ANSWER:
             run.event("answered", f"{task.text}: {text} ({by})", {"step": run.step_id})
         silent = reply.by_default and answered_ns - asked_ns >= round(after_s * NS) - EARLY_NS
+        self.unanswered = task.text if silent and reply.text == "abort" else ""
         if silent and reply.text not in ENDS and not (stated and task.default):
             raise StepFailedError(nobody(task, after_s))
         if reply.text == "refused":
@@ -88,14 +91,21 @@ class People:
         )
         return Answer(reply.text, reply.value, reply.by_default)
 
-    async def confirm(self, items: Sequence[str], signatures: int, subject: str) -> None:
-        """Have a list signed; signatures for a reagent release its pump.
+    async def confirm(
+        self, items: Sequence[str], signatures: int, subject: str, after_s: float | None = None
+    ) -> None:
+        """Have a list signed within so many s; signatures for a reagent release its pump.
 
         Raises:
             AbortedError: fewer people signed than must.
         """
         task = Task(
-            TaskKind.CONFIRM, "; ".join(items), subject, items=tuple(items), signatures=signatures
+            TaskKind.CONFIRM,
+            "; ".join(items),
+            subject,
+            items=tuple(items),
+            signatures=signatures,
+            after_s=after_s,
         )
         names = self.names(await self.do(task))
         if len(set(names)) < signatures:
@@ -103,8 +113,14 @@ class People:
             raise AbortedError(message)
         if subject:
             self._run.signed.setdefault(subject, set()).update(names)
+            words = ", ".join(names)
+            self._run.event("signed", f"{subject}: {words}", {"subject": subject, "names": words})
         if any("trap" in item and "cold" in item for item in items):
             self._run.trap_cold_ns = self._run.clock.now_ns()
+            self._run.event("trap_cold", "the trap was said to be cold")
+        if any("trap" in item and "warmed" in item for item in items):
+            self._run.trap_cold_ns = None
+            self._run.event("trap_warm", "the trap was said to be warmed")
 
     async def hand(self, text: str, subject: str, amount: float | None) -> None:
         """Have something done by hand."""

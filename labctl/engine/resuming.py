@@ -7,20 +7,24 @@ what the record and the pumps' own counters say counts as given.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 from labctl.bench import Question, Resume
 from labctl.capabilities import SyringePump
 from labctl.clock import NS
-from labctl.engine.doses import Given
+from labctl.engine.bench import EngineBench
+from labctl.engine.doses import HF_SIGNERS, Given
 from labctl.engine.parts import Parts
 from labctl.engine.past import CUT_OFF, RESUMING, Past, PastDose
+from labctl.engine.restoring import take_over
 from labctl.engine.safe_state import STILL, SafeState
 from labctl.errors import AbortedError, DeviceError, StepFailedError
 from labctl.plan import PlannedStep
 from labctl.readings import Scalar
+from labctl.recipe.steps.base import Step, flattened
+from labctl.recipe.steps.inject import Inject
 from labctl.units import show
 
 SETTLE_S = 1.0
@@ -67,6 +71,14 @@ class Resumption:
         text = "\n".join([f"go on with {self.past.run_id} after {show(gap_s, 'time')}?", *rows])
         await self._chosen(text, ("go on", "park", "abort"))
 
+    async def restore(self, bench: EngineBench) -> None:
+        """Take over what else the run had: signatures, the lamp's reference, its valves.
+
+        Raises:
+            AbortedError: nobody let it, or a valve does not go back.
+        """
+        await take_over(self._parts, self.past.kept, self.past.last, bench)
+
     async def warm_again(self) -> None:
         """Bring the flask back to where it was, and let the run's own clock go on.
 
@@ -102,7 +114,21 @@ class Resumption:
             return True
         known = self._said(step.id)
         text = f"{step.id} ({step.summary()}) was cut off{known}; run it again?"
-        return await self._chosen(text, ("again", "done", "park", "abort")) == "again"
+        again = await self._chosen(text, ("again", "done", "park", "abort")) == "again"
+        for name in self._with_hf(step) if again else ():
+            item = f"{name} contains HF: go on with {step.id}{known}"
+            await self._parts.people.confirm((item,), HF_SIGNERS, name)
+        return again
+
+    def _with_hf(self, step: Step) -> list[str]:
+        """Return the reagents of a step, and of the steps inside it, that contain HF."""
+        scene = self._run.plan.scene
+        found = []
+        for inner in flattened((step,)):
+            parts = inner.parts() if isinstance(inner, Inject) else (inner,)
+            names = (getattr(part, "reagent", "") for part in parts)
+            found += [name for name in names if name and "HF" in scene.contents(name, 1.0)]
+        return sorted(set(found))
 
     async def _chosen(self, text: str, choices: Sequence[str]) -> str:
         unanswered_s = self._run.plan.recipe.head.problem.unanswered
@@ -121,13 +147,25 @@ class Resumption:
         now_ns = self._run.clock.now_ns()
         for intent in self.past.never_begun:
             self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
+        for intent, like in self.past.left_open:
+            self._run.record.settle(intent, now_ns, like.state, _scalars(like.result))
+        for pump, known in self.past.lines.items():
+            self._parts.doses.lines.restore(pump, known)
+        drawn = list(self.past.kept.drawn)
         for dose in self.past.doses.values():
-            self._parts.doses.take_over(await self._known(dose))
+            given = await self._known(dose)
+            while drawn and drawn[0][0] < dose.row.start_ns:
+                self._run.shrink(drawn.pop(0)[1])
+            self._parts.doses.take_over(given)
+        for _, volume_ml in drawn:
+            self._run.shrink(volume_ml)
 
     async def _known(self, dose: PastDose) -> Given:
         """Return a dose as it is known now: counted by its pump, or judged by a person."""
         given = Given(dose.row, dose.pushed_ml, dose.delivered_ml)
-        if dose.open_intent is None and not dose.unknown:
+        if not dose.open_intents and not dose.unknown:
+            if dose.row.state not in {"done", "refused"}:
+                self._settle(dose, given, "done")
             return given
         if not dose.started and dose.row.by != "hand" and not dose.unknown:
             self._settle(dose, given, "refused")
@@ -166,26 +204,30 @@ class Resumption:
         question = Question(text, ("given in full", "not given"), "given in full", unanswered_s)
         answer = await self._parts.people.ask(question)
         if answer.choice != "not given":
-            load = self._run.plan.scene.loads[row.reagent]
-            fraction = 1.0 if row.by == "hand" else load.fraction
-            given.pushed_ml, given.delivered_ml = asked_ml, asked_ml * fraction
+            missing_ml = max(0.0, asked_ml - given.pushed_ml)
+            given.pushed_ml = asked_ml
+            given.delivered_ml += self._parts.doses.arrived_ml(row, missing_ml)
         self._run.deviation(f"dose {row.id} was unknown and is treated as {answer.choice}")
         self._settle(dose, given, "unknown")
         return given
 
     def _settle(self, dose: PastDose, given: Given, outcome: str) -> None:
         run, now_ns = self._run, self._run.clock.now_ns()
-        if dose.open_intent is not None:
-            counted_ml = given.pushed_ml - dose.pushed_ml
-            data: dict[str, Scalar] = {"counted_ml": counted_ml, "by": "resume"}
-            run.record.settle(dose.open_intent, now_ns, outcome, data)
-        row = replace(dose.row, state="done", end_ns=now_ns, delivered_ml=given.delivered_ml)
+        data: dict[str, Scalar] = {"counted_ml": given.pushed_ml - dose.pushed_ml, "by": "resume"}
+        data |= {"delivered_ml": given.delivered_ml, **self._parts.doses.line_state(dose.row)}
+        for intent in dose.open_intents:
+            run.record.settle(intent, now_ns, outcome, data)
+        state = "done" if given.pushed_ml > 0.0 else "refused"
+        row = replace(dose.row, state=state, end_ns=now_ns, delivered_ml=given.delivered_ml)
         given.row = row
         run.record.dose(row)
 
     def _compared(self) -> list[str]:
         """Lay out every channel: expected is the last value before, found is the value now."""
         rows = []
+        rows.append(f"the flask holds {show(self._run.flask.volume_ml(), 'volume')} by the ledger")
+        for subject, names in self.past.kept.signed.items():
+            rows.append(f"signed for {subject}: {', '.join(sorted(names))}")
         for name, before in self.past.last.items():
             now = self._run.signals.value(name)
             found = "no reading" if now is None else f"{now:.4g}"
@@ -209,3 +251,8 @@ class Resumption:
                 return
             await run.clock.sleep_until(run.clock.now_ns() + round(SETTLE_S * NS))
         raise StepFailedError(f"the flask does not come back to {show(at_c, 'temperature')}")
+
+
+def _scalars(result: object) -> dict[str, Scalar]:
+    items = result.items() if isinstance(result, Mapping) else ()
+    return {name: value for name, value in items if isinstance(value, str | int | float)}

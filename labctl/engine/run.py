@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.bus import Bus
 from labctl.chemistry.flask import Flask
@@ -14,8 +14,10 @@ from labctl.clock import NS, Clock
 from labctl.engine.elapsed import Elapsed
 from labctl.engine.expected import Expected
 from labctl.engine.heat import Heat
-from labctl.engine.machine import RunMachine
+from labctl.engine.machine import FINAL, RunMachine, State
 from labctl.engine.signals import Signals
+from labctl.engine.stirring import Stirring
+from labctl.errors import AbortedError
 from labctl.plan import Plan
 from labctl.readings import Event, Scalar
 from labctl.record import Record
@@ -23,14 +25,18 @@ from labctl.rig.opening import OpenRig
 
 TOKEN_LINGERS_S = 180.0
 ABSOLUTE_ZERO_C = -273.15
+_OVER = FINAL | {State.ABORTING}
 
 
 @dataclass
 class Run:
     """The shared part of a run; its parts hold it and each other's results meet here.
 
-    `commanded` is what outputs were last told; `signed` the names that signed per reagent;
-    `ambient_mbar` is read at start; `expected` are the runs that this one is compared with.
+    `commanded` is what outputs were last told; `signed` the names that signed per reagent,
+    `flushed` the pumps whose lines a person has flushed;
+    `ambient_mbar` is read at start; `expected` are the runs that this one is compared with;
+    `parks` says that to park is to wait for a person: in a dry run, where nobody comes, it is the
+    end.
     """
 
     plan: Plan
@@ -48,12 +54,20 @@ class Run:
     flask: Flask = field(default_factory=Flask)
     commanded: dict[str, bool] = field(default_factory=dict)
     signed: dict[str, set[str]] = field(default_factory=dict)
+    flushed: set[str] = field(default_factory=set)
     trap_cold_ns: int | None = None
     deviations: list[str] = field(default_factory=list)
     step_id: str = ""
     stage: str = ""
     _tokens: Counter[str] = field(default_factory=Counter)
     _lingers_ns: dict[str, int] = field(default_factory=dict)
+    stirring: Stirring = field(init=False)
+    parks: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the stirrer from the rig, and park where a person can come."""
+        self.parks = not self.simulated
+        self.stirring = Stirring(self.rig.stirrer, by_person=self.rig.by_person("stirrer"))
 
     def event(
         self, code: str, message: str, data: Mapping[str, Scalar] | None = None, level: str = "info"
@@ -67,6 +81,32 @@ class Run:
         """Write down that the run departed from its recipe."""
         self.deviations.append(message)
         self.event("deviation", message, {"step": self.step_id}, "warning")
+
+    def still_on(self, refused: str) -> None:
+        """Return while the run goes on; a step that did not let go in time moves nothing more.
+
+        Raises:
+            AbortedError: the run has ended, or is on its way to its safe state.
+        """
+        if self.machine.state in _OVER:
+            raise AbortedError(f"{refused}: the run is {self.machine.state.value}")
+
+    def draw(self, label: str, volume_ml: float) -> None:
+        """Take a sample off the ledger, and write it down."""
+        self.shrink(volume_ml)
+        self.event("drawn", f"{label}: {volume_ml:g} mL drawn", {"volume_ml": volume_ml})
+
+    def shrink(self, volume_ml: float) -> None:
+        """Let the flask hold so much less, of everything in it."""
+        whole_ml = self.flask.volume_ml()
+        if whole_ml > volume_ml:
+            mixture = self.flask.mixture.scaled(1 - volume_ml / whole_ml)
+            self.flask = replace(self.flask, mixture=mixture)
+
+    def call(self, why: str) -> None:
+        """Have somebody called: nobody answered, and the rig was brought to stand by itself."""
+        names = ", ".join(self.plan.rig.model.site.call)
+        self.event("call", f"call {names or 'somebody'}: {why}", {"who": names}, "error")
 
     def local(self) -> dt.datetime:
         """Return the rig's local time now."""
@@ -84,7 +124,10 @@ class Run:
 
     def has_token(self, kind: str) -> bool:
         """Say whether a disturbance of a kind is expected now."""
-        return self._tokens[kind] > 0 or self.clock.now_ns() < self._lingers_ns.get(kind, 0)
+        if self._tokens.get(kind, 0) > 0:
+            return True
+        lingers_ns = self._lingers_ns.get(kind)
+        return lingers_ns is not None and self.clock.now_ns() < lingers_ns
 
 
 @dataclass

@@ -6,6 +6,8 @@ end; the end stands for it. So 0.00 mbar on a gauge trusted from 0.1 mbar counts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from labctl.clock import NS, Clock
 from labctl.readings import Channel, Quality, Reading
 
@@ -74,6 +76,20 @@ class Signals:
         if value is None or quality is Quality.BAD:
             return None
         return self._clock.now_ns() - t_ns
+
+    def fresh(self, signals: Sequence[str], oldest_ns: int) -> bool:
+        """Say whether each has a usable reading that is not older; looking back, any usable one."""
+        if self.looks_back:
+            return all(self.age_ns(signal) is not None for signal in signals)
+        latest, first_ns = self.latest, self._clock.now_ns() - oldest_ns
+        for signal in signals:
+            reading = latest.get(signal)
+            if reading is None:
+                return False
+            _, value, quality, t_ns = reading
+            if t_ns < first_ns or value is None or quality is Quality.BAD:
+                return False
+        return True
 
     def _read(self, signal: str) -> Reading | None:
         if self.looks_back and signal in self.before:

@@ -49,6 +49,7 @@ class Tracking:
         self.sightings: list[Sighting] = []
         self.areas: list[tuple[float, float, float]] = []
         self.rounds: list[float] = []
+        self.restored: dict[str, Level] = {}
         self._waiting = 0
 
     @property
@@ -59,7 +60,8 @@ class Tracking:
     @property
     def levels(self) -> dict[str, Level]:
         """Baselines by name, on the 25 °C scale as it is known now."""
-        return {n: level_of(seen, area, self._scale) for n, (seen, area) in self._based.items()}
+        found = {n: level_of(seen, area, self._scale) for n, (seen, area) in self._based.items()}
+        return {**self.restored, **found}
 
     @property
     def by_samples(self) -> bool:
@@ -110,6 +112,10 @@ class Tracking:
         if not self.by_samples:
             await self._optics.reference()
             self.frames.restart()
+
+    async def lamp(self, over_s: float) -> tuple[float, float]:
+        """Return the lamp's share of the detector's range, and its drift as a fraction per min."""
+        return await self._optics.lamp(over_s)
 
     @contextmanager
     def learning(self) -> Iterator[None]:

@@ -83,7 +83,7 @@ class Verification:
             self._violated(rule, f"{doubt}: does the bar turn?{turns}")
 
     def _model(self) -> MantleModel:
-        glass_j_k = self._vessel.empty_heat_capacity
+        glass_j_k = self._vessel.glass_j_k
         return MantleModel(self._vessel.mantle, self._flask.heat_capacity_j_k(glass_j_k))
 
 

@@ -11,24 +11,26 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labctl.clock import NS, WallClock, since_utc_ns
+from labctl.clock import NS, WallClock, local_now, since_utc_ns
 from labctl.control.desk import Desk, Pending
 from labctl.control.server import Control, text_of
 from labctl.engine.commands import Command, Commands
 from labctl.engine.executor import Executor
 from labctl.engine.guarding import Guarding
 from labctl.engine.past import Past, past_of
+from labctl.engine.preflight import still_stands, with_preflight
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.hardware.launch import GUARD_LOG
-from labctl.hardware.order import captures, placed, resumes
+from labctl.hardware.order import captures, only_preflight, placed, replace_recipe, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
 from labctl.record import Record, open_run
+from labctl.record.preflights import Kept, Outcome, keep
 from labctl.report import write_report
 from labctl.rig.capturing import capturing
 from labctl.rig.claim import Claim
@@ -45,7 +47,7 @@ def main(directory: Path) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        planned, _ = prepare(placed(directory))
+        planned = _fit_first(prepare(placed(directory))[0], directory)
         with Claim(planned.rig, directory.name):
             code = asyncio.run(_conducted(planned, directory))
     except LabctlError as error:
@@ -53,6 +55,22 @@ def main(directory: Path) -> int:
         return int(error.exit_code)
     write_report(directory)
     return int(code)
+
+
+def _fit_first(planned: Plan, directory: Path) -> Plan:
+    """Let a run begin with the preflight of its rig, whose outcomes are kept beside the runs."""
+    runs = directory.parent
+
+    def told(outcomes: Sequence[Outcome]) -> None:
+        latest = max(outcome.at for outcome in outcomes)
+        operator, rig = planned.batch.model.operator, planned.rig.model.name
+        try:
+            keep(runs, Kept(rig, latest, operator, directory.name, tuple(outcomes)))
+        except OSError as error:  # it stands in the record; the next run looks again
+            sys.stderr.write(f"labctl: the preflight is not kept: {error}\n")
+
+    stands = still_stands(planned, runs, local_now())
+    return with_preflight(planned, stands, told, alone=only_preflight(directory))
 
 
 async def _conducted(planned: Plan, directory: Path) -> ExitCode:
@@ -112,6 +130,7 @@ class Reception:
 
     def __init__(self, planned: Plan, directory: Path, clock: WallClock) -> None:
         self._planned = planned
+        self._directory = directory
         self._clock = clock
         self._run: Run | None = None
         self._executor: Executor | None = None
@@ -185,14 +204,32 @@ class Reception:
         """
         if self._commands is None or self._run is None:
             return "the run has not begun"
+        by = asked.get("by", [])
+        if not isinstance(by, list):
+            raise UsageError("by must be a list of names")
+        names = tuple(map(str, by))
         if verb != "answer":
-            return self._commands.obey(Command(verb, actor, text_of(asked, "text")))
-        number, by = asked.get("question"), asked.get("by")
-        if not isinstance(number, int) or not isinstance(by, list):
-            raise UsageError("an answer needs the question's number and a list of names")
-        reason = self.desk.answer(number, text_of(asked, "text"), [str(name) for name in by])
+            return self._commanded(Command(verb, actor, text_of(asked, "text"), names))
+        number = asked.get("question")
+        if not isinstance(number, int):
+            raise UsageError("an answer needs the question's number")
+        reason = self.desk.answer(number, text_of(asked, "text"), names)
         now_ns = self._clock.now_ns()
         self._run.record.command(now_ns, actor, verb, accepted=not reason, reason=reason)
+        return reason
+
+    def _commanded(self, command: Command) -> str:
+        """Obey; after a change the order is what the run does now, should it be cut off."""
+        if self._commands is None or self._run is None:
+            return "the run has not begun"
+        reason = self._commands.obey(command)
+        if command.verb == "change" and not reason:
+            recipe = self._run.plan.recipe
+            try:
+                replace_recipe(self._directory, recipe.document.text, recipe.files)
+            except OSError as error:
+                said = f"cut off, the run could not be resumed with the change: {error.strerror}"
+                self._run.event("change.not_kept", said, level="error")
         return reason
 
 

@@ -30,11 +30,12 @@ def place(
     used: Mapping[str, str],
     *,
     capture: bool = False,
+    preflight: bool = False,
 ) -> None:
     """Write an order into a run's directory, which is made.
 
     `used` are the texts of the files that the recipe uses, by their names relative to it; with
-    `capture` all that crosses the ports is kept.
+    `capture` all that crosses the ports is kept; `preflight` is the preflight and nothing else.
 
     Raises:
         UsageError: the directory cannot be made.
@@ -55,8 +56,16 @@ def place(
         "operator": request.operator,
         "sample": request.sample,
         "capture": capture,
+        "preflight": preflight,
     }
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+
+def replace_recipe(directory: Path, text: str, used: Mapping[str, str]) -> None:
+    """Let an order be for another recipe and the files that it uses: what comes was changed."""
+    for name, content in {**used, RECIPE: text}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content, encoding="utf-8")
 
 
 def again(directory: Path, operator: str) -> None:
@@ -78,6 +87,12 @@ def captures(directory: Path) -> bool:
     return bool(words.get("capture"))
 
 
+def only_preflight(directory: Path) -> bool:
+    """Say whether the order is a preflight and nothing else."""
+    words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+    return bool(words.get("preflight"))
+
+
 def placed(directory: Path) -> Request:
     """Read an order back; it is to be carried out now.
 
@@ -86,5 +101,7 @@ def placed(directory: Path) -> Request:
     """
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
-    today = replace(request, now=local_now(), hardware=not words.get("resume"))
+    # A preflight names what is overdue itself, beside all else that is not fit.
+    judged = not words.get("resume") and not words.get("preflight")
+    today = replace(request, now=local_now(), hardware=judged)
     return replace(today, operator=words["operator"], sample=words["sample"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from labctl.outlook.materials import hazards, reagents_of
 from labctl.plan import Plan, PlannedStep
+from labctl.recipe.steps.base import flattened
 from labctl.recipe.steps.ramp import Ramp
 
 MARKED = ("HF", "pyrophoric")
@@ -126,7 +127,7 @@ def clock_ticks(begins: dt.datetime, length_s: float, most: int) -> list[tuple[f
 
 def _bar(plan: Plan, planned: PlannedStep) -> Bar:
     step, hands = planned.step, planned.estimate.hands
-    handled = reagents_of(step)
+    handled = [name for inner in flattened((step,)) for name in reagents_of(inner)]
     at_hand = {word for reagent in handled for word in hazards(plan, reagent)}
     duration_s = planned.estimate.duration_s
     return Bar(
@@ -137,7 +138,7 @@ def _bar(plan: Plan, planned: PlannedStep) -> Bar:
         hands,
         2 if hands.startswith("two people") else 1 if hands else 0,
         tuple(word for word in MARKED if word in at_hand),
-        handled if step.verb in {"inject", "charge", "hf_treat"} else (),
+        tuple(name for inner in flattened((step,)) for name in inner.gives()),
     )
 
 

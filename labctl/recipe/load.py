@@ -103,7 +103,7 @@ def _typed(document: Document, settings: Mapping[str, str], texts: Mapping[str, 
     ]
     collect(attempts)
     recipe = Recipe(heads[0], chosen, tuple(stages), final[0], document, series, texts)
-    findings = list(_names(recipe))
+    findings = list(misnamed(recipe))
     if findings:
         raise FindingsError(findings)
     return recipe
@@ -114,7 +114,8 @@ def _stage(builder: Builder, stages: list[Stage], name: str) -> None:
     stages.append(Stage(name, builder.steps(builder.document.at(place), place, name)))
 
 
-def _names(recipe: Recipe) -> Iterator[Finding]:
+def misnamed(recipe: Recipe) -> Iterator[Finding]:
+    """Yield names in a recipe that mean nothing: reagents, steps, baselines, stages."""
     unknown = list(_reagents(recipe))
     yield from unknown
     if not unknown:

@@ -164,7 +164,8 @@ class DoseRow:
     flask_c: float | None = field(default=None, metadata=about("flask when it started", "°C"))
     commanded_ml: float | None = field(default=None, metadata=about("volume commanded", "mL"))
     delivered_ml: float | None = field(
-        default=None, metadata=about("volume by the pump's own counter, or typed", "mL")
+        default=None,
+        metadata=about("what left the needle by the pump's own counter, or typed", "mL"),
     )
     amount_mmol: float | None = field(default=None, metadata=about("amount commanded", "mmol"))
 

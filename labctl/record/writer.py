@@ -150,15 +150,25 @@ class Record:
         Raises:
             RecordError: its channel was not declared, or the batch could not be written.
         """
+        self.extend((reading,))
+
+    def extend(self, readings: Iterable[Reading]) -> None:
+        """Write down readings, those of one poll.
+
+        Raises:
+            RecordError: a channel was not declared, or the batch could not be written.
+        """
+        ids, kept = self._channel_ids, self._readings
         try:
-            channel = self._channel_ids[reading.channel]
-        except KeyError:
-            name = reading.channel
+            # SQLite takes a plain int five times faster than an enum's member.
+            kept += [
+                (t_ns, ids[channel], value, _QUALITIES[quality])
+                for channel, value, quality, t_ns in readings
+            ]
+        except KeyError as error:
+            name = error.args[0]
             raise RecordError(f"a reading of {name!r}, which is no channel of this run") from None
-        readings = self._readings
-        # SQLite takes a plain int five times faster than an enum's member.
-        readings.append((reading.t_ns, channel, reading.value, _QUALITIES[reading.quality]))
-        if len(readings) >= self._batch:
+        if len(kept) >= self._batch:
             self._sink.flush()
 
     def spectrum(self, spectrum: Spectrum, kind: str) -> int:

@@ -62,6 +62,20 @@ def doses(story: Story) -> Html:
     return section("Doses", table(heads, rows, "   nnnnnn"), *heat, anchor="doses")
 
 
+def left(story: Story) -> Html | None:
+    """List what was left over at the end, place by place, and what may be done with it."""
+    rows = [
+        [str(data.get(key, "")) for key in ("place", "holds", "do")]
+        for event in story.events
+        if event.code == "left" and isinstance(data := event.data, Mapping)
+    ]
+    if not rows:
+        return None
+    note = "From the ledger of doses at the end of the run; not measured."
+    heads = ["place", "holds", "what to do"]
+    return section("Left over", el("p", note, class_="note"), table(heads, rows), anchor="left")
+
+
 def people(story: Story) -> Html:
     """List deviations, alarms, questions with answers, and commands."""
     deviations = [[moment(event.t_ns), event.message] for event in story.deviations]

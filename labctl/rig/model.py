@@ -8,16 +8,22 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from labctl.attended import Attendance, read_attendance
+from labctl.chemistry.thermal import glass_j_k
 from labctl.fields import (
     Amount,
     Concentration,
     Date,
+    Difference,
     Duration,
     HeatCapacity,
     Interval,
     Name,
+    Percent,
+    Pressure,
+    PressureRate,
     Strict,
     Temperature,
+    TemperatureRange,
     Volume,
     VolumeRange,
     Watts,
@@ -69,11 +75,17 @@ class Vessel(Strict):
     volume: Volume
     fill: VolumeRange | None = None
     mantle: Watts = 0.0
-    empty_heat_capacity: HeatCapacity = 0.0
+    empty_heat_capacity: HeatCapacity | None = Field(None, gt=0)
     max_T: Temperature = 100.0
     stir_bar: str = ""
     never: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+
+    @property
+    def glass_j_k(self) -> float:
+        """The heat capacity of the glass in J/K; by its size where nobody said (`vessel.glass`)."""
+        said = self.empty_heat_capacity
+        return glass_j_k(self.volume) if said is None else said
 
 
 class Scrubber(Strict):
@@ -120,8 +132,30 @@ class GuardEntry(Strict):
     coil: int = Field(1, ge=1)
 
 
+class LeakLimits(Strict):
+    """The leak test of a preflight: pumped down to, isolated for, and how far it may rise."""
+
+    T_below: Temperature = 40.0
+    pump_to: Pressure = 0.133
+    isolate: Duration = Field(default=300.0, gt=0)
+    rise_below: PressureRate = Field(default=0.0267, gt=0)
+
+
+class Preflight(Strict):
+    """What must hold before anything heats, and for how long it stands once it was found.
+
+    `thermometers` may differ by so much, all within `room`; `lamp` may drift by so much per minute.
+    """
+
+    valid: Duration = Field(4 * 3600.0, gt=0)
+    leak: LeakLimits = LeakLimits()
+    room: TemperatureRange = (10.0, 35.0)
+    thermometers: Difference = Field(3.0, gt=0)
+    lamp: Percent = Field(0.002, gt=0)
+
+
 class Rig(Strict):
-    """A rig file, `labctl: rig/1`."""
+    """A rig file, `labctl: rig/1`; without `preflight` a run begins without one."""
 
     labctl: Literal["rig/1"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
@@ -132,6 +166,7 @@ class Rig(Strict):
     exhaust: Exhaust | None = None
     trap: Trap | None = None
     hf: HfLimits = HfLimits()
+    preflight: Preflight | None = None
     signals: dict[str, str] = Field(default_factory=dict)
     roles: dict[Name, str]
     devices: dict[Name, Entry]

@@ -53,7 +53,7 @@ def twin_of(
     return TwinSpec(
         seed,
         devices_of(rig),
-        TwinVessel(vessel.volume, vessel.mantle, vessel.empty_heat_capacity),
+        TwinVessel(vessel.volume, vessel.mantle, vessel.glass_j_k),
         tuple(TwinReagent(x.name, reagents[x.name], x.concentration_mol_l) for x in loaded),
         tuple(_syringe(load) for load in loaded if load.pump),
         {name: port.baud for name, port in model.ports.items()},

@@ -50,9 +50,12 @@ class MemoryWire:
         now_ns = self._clock.now_ns()
         if now_ns >= self._fed_ns and self._speaks():
             self._feed(b"", now_ns)
+        pending = self._pending
+        if not pending:
+            return b""
         taken = b""
-        while self._pending and self._pending[0][0] <= now_ns:
-            taken += heapq.heappop(self._pending)[2]
+        while pending and pending[0][0] <= now_ns:
+            taken += heapq.heappop(pending)[2]
         return taken
 
     async def receive(self, deadline_ns: int) -> bytes:

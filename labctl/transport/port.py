@@ -117,7 +117,7 @@ class Port:
             self._verifier = None
 
     def _refuse_if_lost(self, device: str, data: bytes) -> None:
-        if self.lost and asyncio.current_task() is not self._verifier:
+        if asyncio.current_task() is not self._verifier:
             got = "it was lost, and is not verified yet"
             raise PortLostError(device, repr(data), "an open port", got)
 
@@ -144,7 +144,8 @@ class Port:
         else:
             await self._queue(priority)
         try:
-            self._refuse_if_lost(device, question)
+            if self.lost:
+                self._refuse_if_lost(device, question)
             await self._send(device, question, gate)
             owed = len(self._owed)
             self._owed.append(frame)
@@ -175,7 +176,8 @@ class Port:
         else:
             await self._queue(priority)
         try:
-            self._refuse_if_lost(self.name, data)
+            if self.lost:
+                self._refuse_if_lost(self.name, data)
             await self._send(self.name, data, gate)
         except PortLostError:
             self.lost = True
@@ -213,7 +215,8 @@ class Port:
     async def _send(self, device: str, data: bytes, gate: Callable[[], None] | None) -> None:
         if self._gap_ns:
             await self._clock.sleep_until(self._free_at_ns)
-        await self._settle()
+        if self._owed:
+            await self._settle()
         stray = self._wire.take()
         if stray:
             self._pass_on(stray)

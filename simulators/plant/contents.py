@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from labctl.chemistry.acetate import ACETATES, ACID, EXCHANGES, Exchange, set_free_mmol
 from labctl.chemistry.constants import GAS_CONSTANT_J_MOL_K, ZERO_CELSIUS_K
 from labctl.chemistry.mixture import Mixture
 from labctl.chemistry.reagent import contents_of, parse_composition
@@ -24,6 +25,8 @@ from simulators.plant.vacuum import Volatile
 EVAPORATES_BELOW_C: Final = 330.0  # boiling point: 1-octadecene is in, squalane and oleic acid out
 WET_SOLVENT: Final = 1e-4  # mass fraction of water in a solvent from the bottle
 _WATER_RELEASE_S: Final = 600.0
+_TRACE_MMOL: Final = 1e-7
+_ENDED_MMOL: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,32 @@ class Contents:
         for name, mmol in gone_mmol.items():
             self.volatile_mmol[name] = max(0.0, self.volatile_mmol[name] - mmol)
         self._sum()
+
+    def exchange(self, temperature_c: float, dt_s: float) -> None:
+        """Let acetate and fatty acid exchange: acetic acid comes free, or goes back."""
+        if ACETATES.isdisjoint(self._staying_mmol):
+            return
+        freed = [self._exchanged(exchange, temperature_c, dt_s) for exchange in EXCHANGES]
+        if any(freed):
+            self._sum_staying()
+        elif self.volatile_mmol[ACID] < _ENDED_MMOL:
+            self._forget_traces()
+
+    def _exchanged(self, exchange: Exchange, temperature_c: float, dt_s: float) -> bool:
+        held = {**self._staying_mmol, ACID: self.volatile_mmol[ACID]}
+        freed_mmol = set_free_mmol(exchange, held, temperature_c, dt_s)
+        if abs(freed_mmol) < _TRACE_MMOL:
+            return False
+        self.volatile_mmol[ACID] += freed_mmol
+        for name, mmol in exchange.change(freed_mmol).items():
+            self._staying_mmol[name] = max(0.0, self._staying_mmol.get(name, 0.0) + mmol)
+        return True
+
+    def _forget_traces(self) -> None:
+        """Drop an acetate that is used up: nothing is left to follow every second."""
+        for name in ACETATES & self._staying_mmol.keys():
+            if self._staying_mmol[name] < _ENDED_MMOL:
+                del self._staying_mmol[name]
 
     def keep(self, fraction: float) -> None:
         """Keep a fraction of everything: what an aliquot leaves."""
@@ -113,8 +142,13 @@ def stock_of(reagent: TwinReagent) -> Stock:
 
 
 def volatiles_in(stocks: Iterable[Stock]) -> dict[str, Volatile]:
-    """Find what may evaporate, water always, sorted by name; heats follow from the Antoine fits."""
+    """Find what may evaporate, sorted by name; heats follow from the Antoine fits.
+
+    Water always, and acetic acid where there is an acetate.
+    """
     names = {"water"}.union(*(stock.per_ml for stock in stocks))
+    if names & ACETATES:
+        names.add(ACID)
     rows = [SUBSTANCES[name] for name in sorted(names)]
     return {row.name: _volatile(row) for row in rows if boiling_point_c(row) < EVAPORATES_BELOW_C}
 

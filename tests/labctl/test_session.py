@@ -150,7 +150,8 @@ def test_an_interrupt_ends_in_the_safe_state_with_a_readable_record(recipe, runs
     assert "interrupted" in result.reason
     with open_run(result.directory) as run:
         said = [event.message for event in run.events if event.code == "safe_state"]
-        assert said[:2] == ["heater off", "syringe pumps stopped"]
+        contactor = "the heater's contactor told to open"
+        assert said[:3] == ["heater off", contactor, "syringe pumps stopped"]
         assert "inert gas on" in said
         (aborted,) = [event.t_ns for event in run.events if event.code == "aborting"]
         assert run.meta.end_ns - aborted < 10e9

@@ -9,10 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Answer, Bench, Estimate, Question, Resume, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import AbortedError, StepFailedError, UnitError
+from labctl.errors import StepFailedError, UnitError
 from labctl.fields import Duration
+from labctl.recipe.steps.answers import Choices, check_default, end
 from labctl.recipe.steps.base import Step
-from labctl.units import UNITS, parse, parse_range, show, spelling
+from labctl.units import UNITS, parse_range, show, spelling
 
 MOST_TIMES = 20
 
@@ -20,8 +21,9 @@ MOST_TIMES = 20
 class Ask(Step):
     """Ask for a measured value (`unit`, `range`) or a choice; the answer goes to the record.
 
-    The choices `extend DURATION`, `retry`, `accept`, `park` and `abort` are acted upon: wait and
-    ask again, ask again, go on with a deviation, end the run. A choice of your own is recorded.
+    The choices `extend DURATION`, `retry`, `accept`, `go on`, `park` and `abort` wait and ask
+    again, ask again, go on with a deviation or without, park or end the run. A choice of your own
+    says which of them it stands for: `choices: {none: go on, some: park}`.
     """
 
     verb: ClassVar[str] = "ask"
@@ -31,7 +33,7 @@ class Ask(Step):
     for_: str = Field(alias="for")
     unit: str = ""
     range: str = ""
-    choices: tuple[str, ...] = ()
+    choices: Choices = Field(default_factory=dict)
     default: str = ""
     after: Duration | None = None
     anchors: Literal["peak"] | None = None
@@ -46,22 +48,13 @@ class Ask(Step):
         if self.range and not self.unit:
             text = "a range needs a `unit`"
             raise PydanticCustomError("units.bare_number", "{text}", {"text": text})
-        self._check_default()
+        if self.choices and self.default:
+            check_default(self.choices, self.default)
         try:
-            for choice in self.choices:
-                _extension_s(choice)
             self.limits()
         except UnitError as error:
             raise PydanticCustomError(error.rule, "{text}", {"text": str(error)}) from None
         return self
-
-    def _check_default(self) -> None:
-        if self.choices and self.default and self.default not in self.choices:
-            text = f"the default {self.default!r} is not among the choices"
-            raise PydanticCustomError("questions.default", "{text}", {"text": text})
-        if self.default.split(" ")[0] in {"accept", "extend", "retry"}:
-            text = f"the default {self.default!r} proceeds; a default must be the safe choice"
-            raise PydanticCustomError("questions.default_proceeds", "{text}", {"text": text})
 
     def dimension(self) -> str:
         """Return the dimension of the value asked for, or nothing for a choice."""
@@ -91,35 +84,37 @@ class Ask(Step):
         """
         for _ in range(MOST_TIMES):
             answer = await self._put(bench)
-            if not await self._again(bench, answer.choice):
+            if not await self._again(bench, answer):
                 self._judge(bench, answer)
                 return
         raise StepFailedError(f"{self.for_}: put off {MOST_TIMES} times")
 
-    async def _again(self, bench: Bench, choice: str) -> bool:
+    async def _again(self, bench: Bench, answer: Answer) -> bool:
         """Act on a choice that means something; say whether to ask again.
 
         Raises:
             AbortedError: the choice is to park or to abort.
         """
-        if choice not in self.choices:
+        choice = answer.choice
+        deed = self.choices.get(choice)
+        if deed is None:
             return False
-        if choice in {"park", "abort"}:
-            raise AbortedError(f"{choice}: {self.for_}")
-        if choice == "accept":
-            bench.deviation(f"accepted by a person: {self.for_}")
-        extension_s = _extension_s(choice)
-        if extension_s:
-            bench.deviation(f"extended by {show(extension_s, 'time')}: {self.for_}")
-            await bench.wait(f"{self.for_}, asked again", lambda: False, extension_s)
-        return choice == "retry" or extension_s > 0
+        said = self.for_ if choice == deed.does else f"{self.for_}: {choice}"
+        if deed.ends:
+            end(deed, said, unanswered=answer.by_default)
+        if deed.does == "accept":
+            bench.deviation(f"accepted by a person: {said}")
+        if deed.does == "extend":
+            bench.deviation(f"extended by {show(deed.for_s, 'time')}: {self.for_}")
+            await bench.wait(f"{self.for_}, asked again", lambda: False, deed.for_s)
+        return deed.does in {"retry", "extend"}
 
     async def _put(self, bench: Bench) -> Answer:
         subject = "peak_25c" if self.anchors else ""
         return await bench.ask(
             Question(
                 self.for_,
-                self.choices,
+                tuple(self.choices),
                 self.default,
                 self.after,
                 self.simulated,
@@ -140,9 +135,3 @@ class Ask(Step):
     def summary(self) -> str:
         """Say what is asked."""
         return f"ask for {self.for_}"
-
-
-def _extension_s(choice: str) -> float:
-    """Return for how long `extend DURATION` puts a question off; 0 for any other choice."""
-    word, _, duration = choice.partition(" ")
-    return parse(duration, "time").value if word == "extend" else 0.0

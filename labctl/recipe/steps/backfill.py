@@ -26,6 +26,7 @@ class Backfill(Step):
     verb: ClassVar[str] = "backfill"
     uses: ClassVar[tuple[str, ...]] = ("manifold", "flask_gauge")
     resume: ClassVar[Resume] = Resume.IDEMPOTENT
+    protects: ClassVar[bool] = True
 
     cycles: int = Field(0, ge=0, le=10)
     keep_N2_until: Temperature | None = None

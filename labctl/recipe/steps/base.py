@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -18,15 +18,25 @@ class Step(Strict, ABC):
     """One step of a recipe.
 
     `shorthand` names the field that a bare value fills (`stir: 700 rpm`). `uses` are the roles the
-    rig must bind.
+    rig must bind. A step that `protects` makes the flask inert or clean, or proves it tight: it is
+    never left out. One that is done `once` is made no longer, nor begun again but by a person.
     """
 
     verb: ClassVar[str]
     shorthand: ClassVar[str] = ""
     uses: ClassVar[tuple[str, ...]] = ()
     resume: ClassVar[Resume] = Resume.ASK
+    protects: ClassVar[bool] = False
+    once: ClassVar[bool] = False
 
     id: Name = Field("", description="the name other steps use in `since: ID.end`")
+    on_fail: Literal["retry", "freeze", "ask", "skip", "park", "safe"] | None = Field(
+        default=None,
+        description="what is done when it fails; as the recipe's `problem` says unless given",
+    )
+    retries: int = Field(
+        default=1, ge=1, le=5, description="how often `on_fail: retry` begins it again, e.g. 2"
+    )
     _written: tuple[Document, Place] | None = PrivateAttr(default=None)
 
     @property
@@ -68,6 +78,10 @@ class Step(Strict, ABC):
 
     def children(self) -> tuple[Step, ...]:
         """Return the steps inside this one."""
+        return ()
+
+    def gives(self) -> tuple[str, ...]:
+        """Return the reagents that the step itself brings into the flask."""
         return ()
 
     def arms(self) -> tuple[tuple[Step, ...], ...]:

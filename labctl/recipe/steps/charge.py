@@ -22,6 +22,7 @@ class Charge(Step):
 
     verb: ClassVar[str] = "charge"
     resume: ClassVar[Resume] = Resume.NEVER
+    once: ClassVar[bool] = True
 
     reagent: str
     amount: Amount | None = None
@@ -35,6 +36,10 @@ class Charge(Step):
             raise PydanticCustomError("dose.one_measure", "{text}", {"text": text})
         return self
 
+    def gives(self) -> tuple[str, ...]:
+        """The one reagent."""
+        return (self.reagent,)
+
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Add what the volume brings; dots mark the flask."""
         volume_ml = scene.volume_ml(self.reagent, self.amount, self.volume)
@@ -45,12 +50,19 @@ class Charge(Step):
         """Two minutes of a person's hands."""
         return Estimate(120.0, hands=f"charge {self.reagent}")
 
+    def over_s(self, scene: Scene) -> float:
+        """Return how long the pump takes at half its greatest rate, in s; 0 by hand."""
+        load = scene.loads[self.reagent]
+        if self.by == "hand" or not load.pump:
+            return 0.0
+        volume_ml = scene.volume_ml(self.reagent, self.amount, self.volume)
+        return 60 * volume_ml / (load.rates_ml_min[1] / 2)
+
     async def run(self, bench: Bench) -> None:
         """Give the dose, by hand or by pump."""
         volume_ml = bench.scene.volume_ml(self.reagent, self.amount, self.volume)
-        load = bench.scene.loads[self.reagent]
-        by_hand = self.by == "hand" or not load.pump
-        over_s = 0.0 if by_hand else 60 * volume_ml / (load.rates_ml_min[1] / 2)
+        over_s = self.over_s(bench.scene)
+        by_hand = self.by == "hand" or not bench.scene.loads[self.reagent].pump
         request = DoseRequest(
             bench.step_id, self.reagent, volume_ml, self.amount, over_s, by_hand, "charge"
         )

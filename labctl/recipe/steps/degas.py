@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from labctl.bench import Bench, Estimate, Resume, Scene
+from labctl.chemistry.acetate import pumped
 from labctl.chemistry.flask import Atmosphere, Flask
 from labctl.errors import StepFailedError
 from labctl.fields import Duration, Pressure, Rate, Temperature
@@ -26,6 +27,7 @@ class Degas(Step):
         "heater", "manifold", "rough", "fine", "flask_gauge", "line_gauge",
     )  # fmt: skip
     resume: ClassVar[Resume] = Resume.CONTINUE
+    protects: ClassVar[bool] = True
 
     at: Temperature
     rate: Rate = 0.0
@@ -35,8 +37,8 @@ class Degas(Step):
     timeout: Duration
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
-        """Hot and under vacuum; what boils below 160 °C is gone."""
-        mixture = flask.mixture
+        """Hot and under vacuum; what boils below 160 °C is gone, an acetate's acetic acid too."""
+        mixture = pumped(flask.mixture, self.at, self.for_)
         for name in ("toluene", "acetone", "water", "octane"):
             mixture = mixture.remove(name)
         return replace(flask, mixture=mixture, temperature_c=self.at, atmosphere=Atmosphere.VACUUM)

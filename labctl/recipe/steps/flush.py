@@ -24,7 +24,7 @@ class Flush(Step):
     def _lines(cls, value: object) -> object:
         if isinstance(value, dict) and "lines" not in value:
             rest = dict(value)
-            own = {key: rest.pop(key) for key in ("id",) if key in rest}
+            own = {key: rest.pop(key) for key in ("id", "on_fail", "retries") if key in rest}
             return {**own, "lines": rest}
         return value
 

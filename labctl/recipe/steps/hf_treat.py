@@ -39,6 +39,8 @@ class HfTreat(Step):
     verb: ClassVar[str] = "hf_treat"
     uses: ClassVar[tuple[str, ...]] = ("heater", "manifold", "rough", "fine", "flask_gauge")
     resume: ClassVar[Resume] = Resume.NEVER
+    protects: ClassVar[bool] = True
+    once: ClassVar[bool] = True
 
     reagent: str
     amount: Amount
@@ -49,6 +51,10 @@ class HfTreat(Step):
     react: Duration
     open_vacuum: OpenVacuum
     vacuum: FineVacuum
+
+    def gives(self) -> tuple[str, ...]:
+        """The one reagent."""
+        return (self.reagent,)
 
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """HF is consumed; what carried it leaves; the flask is under vacuum."""

@@ -10,13 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Bench, DoseRequest, Estimate, Resume, Scene
 from labctl.chemistry.flask import Flask
-from labctl.chemistry.thermal import cold_addition_drop_k
 from labctl.fields import Amount, DifferenceRange, Duration, Strict, Temperature, Volume
 from labctl.recipe.steps.base import Step
 from labctl.recipe.steps.sequences import reach
 from labctl.units import show
 
-ROOM_C = 25.0
 RECOVERY_S = 120.0
 
 
@@ -33,6 +31,7 @@ class Inject(Step):
 
     verb: ClassVar[str] = "inject"
     resume: ClassVar[Resume] = Resume.NEVER
+    once: ClassVar[bool] = True
 
     reagent: str = ""
     amount: Amount | None = None
@@ -70,6 +69,10 @@ class Inject(Step):
         """Return the reagents' names."""
         return " and ".join(part.reagent for part in self.parts())
 
+    def gives(self) -> tuple[str, ...]:
+        """One reagent, or several together."""
+        return tuple(part.reagent for part in self.parts())
+
     def effect(self, flask: Flask, scene: Scene) -> Flask:
         """Add what the doses bring."""
         for part in self.parts():
@@ -85,12 +88,6 @@ class Inject(Step):
         planned_s = (self.over or self.within or 0.0) + RECOVERY_S * (self.over is not None)
         hands = f"inject {self.named()}" if self._by_hand(scene) else ""
         return Estimate(planned_s, 4 * planned_s + 1200, hands)
-
-    def drop_k(self, flask: Flask, scene: Scene) -> float:
-        """Return how far the flask would fall if all came at once, glass included, in K."""
-        added = self.effect(Flask(), scene).mixture.heat_capacity_j_k()
-        vessel = flask.heat_capacity_j_k(scene.glass_j_k)
-        return cold_addition_drop_k(flask.temperature_c, vessel, ROOM_C, added)
 
     async def run(self, bench: Bench) -> None:
         """Reach the temperature if asked, then give the doses."""

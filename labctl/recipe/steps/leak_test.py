@@ -27,6 +27,7 @@ class LeakTest(Step):
     verb: ClassVar[str] = "leak_test"
     uses: ClassVar[tuple[str, ...]] = ("manifold", "rough", "fine", "flask_gauge", "line_gauge")
     resume: ClassVar[Resume] = Resume.IDEMPOTENT
+    protects: ClassVar[bool] = True
 
     T_below: Temperature
     pump_to: Pressure
@@ -48,6 +49,20 @@ class LeakTest(Step):
         Raises:
             StepFailedError: too hot to test, no vacuum, no reading, or a leak.
         """
+        rise = await self.rise_mbar_min(bench)
+        if rise >= self.rise_below:
+            message = (
+                f"the isolated flask rises by {show(rise, 'pressure rate')}; "
+                f"less than {show(self.rise_below, 'pressure rate')} is asked for: find the leak"
+            )
+            raise StepFailedError(message)
+
+    async def rise_mbar_min(self, bench: Bench) -> float:
+        """Pump, isolate, and return by how much the pressure rises at most, in mbar/min.
+
+        Raises:
+            StepFailedError: too hot to test, no vacuum, or no reading.
+        """
         at_c = bench.value("flask.T")
         if at_c is None or at_c >= self.T_below:
             message = f"a leak test needs the flask below {show(self.T_below, 'temperature')}"
@@ -61,9 +76,9 @@ class LeakTest(Step):
         ):
             raise StepFailedError(f"the line did not reach {show(self.pump_to, 'pressure')}")
         await isolate(bench)
-        await self._judge(bench)
+        return await self._rise(bench)
 
-    async def _judge(self, bench: Bench) -> None:
+    async def _rise(self, bench: Bench) -> float:
         settle_s = min(30.0, self.isolate / 4)
         await bench.wait("the pressure to even out", lambda: False, settle_s)
         await bench.measure("flask.P")
@@ -77,12 +92,7 @@ class LeakTest(Step):
         # Below its trusted range the gauge gives only a bound; the worst case is judged.
         rise = (end[1] - start[0]) / wait_s * 60
         bench.note("leak_test", f"rise at most {show(rise, 'pressure rate')}", rise_mbar_min=rise)
-        if rise >= self.rise_below:
-            message = (
-                f"the isolated flask rises by {show(rise, 'pressure rate')}; "
-                f"less than {show(self.rise_below, 'pressure rate')} is asked for: find the leak"
-            )
-            raise StepFailedError(message)
+        return rise
 
     def summary(self) -> str:
         """Say what is allowed."""

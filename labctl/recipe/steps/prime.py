@@ -20,6 +20,7 @@ class Prime(Step):
 
     verb: ClassVar[str] = "prime"
     resume: ClassVar[Resume] = Resume.ASK
+    once: ClassVar[bool] = True
 
     reagents: tuple[str, ...]
     into: str

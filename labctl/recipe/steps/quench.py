@@ -31,6 +31,7 @@ class Quench(Step):
     verb: ClassVar[str] = "quench"
     uses: ClassVar[tuple[str, ...]] = ("heater",)
     resume: ClassVar[Resume] = Resume.IDEMPOTENT
+    once: ClassVar[bool] = True
 
     to: Temperature
     by: tuple[Literal["jack", "fan"], ...]

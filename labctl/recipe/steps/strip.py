@@ -19,6 +19,7 @@ class Strip(Step):
     verb: ClassVar[str] = "strip"
     uses: ClassVar[tuple[str, ...]] = ("heater", "manifold", "rough", "flask_gauge")
     resume: ClassVar[Resume] = Resume.CONTINUE
+    protects: ClassVar[bool] = True
 
     solvent: str
     at: Temperature

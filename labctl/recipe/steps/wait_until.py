@@ -10,8 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from labctl.bench import Answer, Bench, Criterion, Estimate, Question, Resume, Ruling, Scene
 from labctl.chemistry.flask import Flask
-from labctl.errors import AbortedError, StepFailedError
+from labctl.errors import ParkError, StepFailedError
 from labctl.fields import Duration, Strict, Wavelength, WavelengthRate
+from labctl.recipe.steps.answers import Choices, Deed, check_default, end
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
 
@@ -22,19 +23,14 @@ class OnTimeout(Strict):
     """What a person is asked when the time is over; the default never proceeds."""
 
     ask: str
-    choices: tuple[str, ...]
+    choices: Choices
     default: str
     after: Duration
     simulated: str = ""
 
     @model_validator(mode="after")
     def _safe_default(self) -> OnTimeout:
-        if self.default not in self.choices:
-            text = f"the default {self.default!r} is not among the choices"
-            raise PydanticCustomError("questions.default", "{text}", {"text": text})
-        if self.default == "accept" or self.default.startswith("extend"):
-            text = f"the default {self.default!r} proceeds; a default must be the safe choice"
-            raise PydanticCustomError("questions.default_proceeds", "{text}", {"text": text})
+        check_default(self.choices, self.default)
         return self
 
 
@@ -88,7 +84,8 @@ class WaitUntil(Step):
 
         Raises:
             StepFailedError: the instrument failed, nothing reacted, or the timeout means failure.
-            AbortedError: the person chose, or by silence left it, to park.
+            ParkError: the person chose, or by silence left it, to park.
+            AbortedError: the person chose to end the run.
         """
         allowed_s = self.timeout
         while True:
@@ -99,12 +96,15 @@ class WaitUntil(Step):
                 bench.note("wait_until.timeout", f"went on without it: {ruling.reason}")
                 return
             answer = await self._ask(bench, ruling)
-            if answer.choice == "accept":
+            asks = self._asks(ruling)
+            choices = asks.choices if isinstance(asks, OnTimeout) else {}
+            deed = choices.get(answer.choice, Deed("park"))
+            if deed.ends:
+                end(deed, ruling.reason, unanswered=answer.by_default)
+            if deed.does in {"accept", "go on"}:
                 bench.deviation(f"accepted by a person: {ruling.reason}")
                 return
-            if not answer.choice.startswith("extend"):
-                raise AbortedError(f"{answer.choice}: {ruling.reason}")
-            allowed_s = parse(answer.choice.removeprefix("extend"), "time").value
+            allowed_s = deed.for_s or self.timeout
             bench.deviation(f"extended by {show(allowed_s, 'time')}: {ruling.reason}")
 
     async def _once(self, bench: Bench, timeout_s: float) -> Ruling:
@@ -151,17 +151,20 @@ class WaitUntil(Step):
             },
         )
 
-    async def _ask(self, bench: Bench, ruling: Ruling) -> Answer:
-        rule = self.on_timeout
+    def _asks(self, ruling: Ruling) -> str | OnTimeout:
         if ruling.state == "fault" and self.on_no_data is not None:
-            rule = self.on_no_data
+            return self.on_no_data
+        return self.on_timeout
+
+    async def _ask(self, bench: Bench, ruling: Ruling) -> Answer:
+        rule = self._asks(ruling)
         if not isinstance(rule, OnTimeout):
             if rule == "park":
-                raise AbortedError(f"park: {ruling.reason}")
+                raise ParkError(f"park: {ruling.reason}")
             raise StepFailedError(ruling.reason)
         text = f"{rule.ask} ({ruling.reason})"
         return await bench.ask(
-            Question(text, rule.choices, rule.default, rule.after, rule.simulated)
+            Question(text, tuple(rule.choices), rule.default, rule.after, rule.simulated)
         )
 
     def summary(self) -> str:

@@ -9,6 +9,7 @@ W = Severity.WARNING
 ZNS, CORES = "inp_zns_surface_initiated", "inp_cores_2p4"
 LEAK = "leak_test: {T_below: 40 C, pump_to: 100 mTorr, isolate: 5 min, rise_below: 20 mTorr/min}"
 DEGAS = "degas: {at: 120 C, for: 30 min, below: 100 mTorr, timeout: 90 min}"
+NO_ACID = ("recipe", "zinc acetate in oleic acid", "zinc oleate in ODE")
 PRIME_HF = "  - prime: {reagents: [HF], into: hf_waste}\n"
 EARLY_S = PRIME_HF + "  - inject: {reagent: S, amount: 0.25 mmol, over: 60 s}\n"
 EARLY_ZN = PRIME_HF + "  - inject: {reagent: ZN, amount: 0.2 mmol, over: 60 s}\n"
@@ -16,6 +17,21 @@ GUARD = "guard:    {port: guard"
 WARM = "warmed_by: warm, wetted: [glass, steel, PTFE, PFA]"
 PROBE_UP = "[optical probe raised out of the liquid (rated 300 C)]"
 COLD = "  - inject: {reagent: ODE, volume: 9 mL, within: 10 s}\n  - quench"
+END = "  - quench"
+POUR = "  - charge: {reagent: ODE, volume: %s, by: hand}\n"
+BOTH = (
+    "  - inject: {together: [{reagent: ODE, volume: %s}, {reagent: B, volume: 0.8 mL}], "
+    "within: 10 s}\n"
+)
+AGAIN = (
+    "  - repeat: {until: flask.T > 300 C, at_most: %d, steps: [inject: {reagent: ODE, "
+    "volume: %s, within: 10 s}]}\n"
+)
+DRAWN = (
+    "  - repeat: {until: flask.T > 300 C, at_most: %d, steps: [aliquot: {volume: %s, "
+    "by: hand, label: n, into: vial}]}\n"
+)
+COLD_DRAWN = "  - quench: {to: 30 C, by: [jack, fan]}\n" + DRAWN.replace("%s", "4 mL")
 SLOW = COLD.replace("10 s", "10 min")
 
 BASELINE = "  - baseline: {of: [peak, pl], as: before_s"
@@ -66,11 +82,23 @@ CASES = [
          "keep_at: 78 C", "PP stands 80", also=(("rig", WARM, WARM.replace("PTFE", "PP")),)),
     Case("thermal.air_exposure", "stock", "recipe", "backfill: {cycles: 1}", "stir: 200 rpm",
          "200 C, rate", "backfill: {cycles: 1}", "still holds air",
-         also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"))),
+         also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"), NO_ACID)),
     Case("thermal.air_exposure", "stock", "recipe", "ramp: {to: 200 C", "ramp: {to: 65 C", "65 C",
          "ramp: {to: 60 C", "passes 60",
          also=(("recipe", LEAK, "stir: 300 rpm"), ("recipe", DEGAS, "stir: 300 rpm"),
-               ("recipe", "backfill: {cycles: 1}", "stir: 200 rpm"))),
+               ("recipe", "backfill: {cycles: 1}", "stir: 200 rpm"), NO_ACID)),
+    Case("thermal.cold_drop", "stock", "recipe", END, POUR % "4 mL" + END,
+         "charge: {reagent: ODE, volume: 4 mL", POUR % "1 mL" + END, "ODE at once cools", W),
+    Case("thermal.cold_drop", "stock", "recipe", END, BOTH % "1.5 mL" + END, "inject: {together",
+         BOTH % "0.8 mL" + END, "ODE and B over 10 s cools", W),
+    Case("thermal.cold_drop", "stock", "recipe", END, AGAIN % (3, "2.0 mL") + END,
+         "inject: {reagent: ODE", AGAIN % (3, "1.8 mL") + END, "by 11 K", W),
+    Case("vessel.fill_high", "stock", "recipe", END, AGAIN % (5, "1.8 mL") + END,
+         "inject: {reagent: ODE", AGAIN % (4, "1.8 mL") + END, "the most allowed in flask50"),
+    Case("vessel.fill_low", "stock", "recipe", END, DRAWN % (3, "4 mL") + END, "aliquot:",
+         DRAWN % (2, "4 mL") + END, "cover thermometer and stir bar"),
+    Case("vessel.aliquot", "stock", "recipe", END, COLD_DRAWN % 4 + END, "4 mL, by: hand, l",
+         COLD_DRAWN % 3 + END, "aliquot n takes 4 mL"),
     Case("vessel.fill_low", "stock", "recipe", "volume: 10 mL", "volume: 0.3 mL", "degas:",
          "volume: 1 mL", "cover thermometer and stir bar"),
 ]  # fmt: skip

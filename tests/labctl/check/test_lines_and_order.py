@@ -72,8 +72,10 @@ CASES = [
     Case("people.hazard_hours", ZNS, "sheet", "2025-11-03 09:00", "2025-11-03 18:00", "hf_treat:",
          "2025-11-03 10:00", "HF is expected Mon", also=(ONLY_LOAD,)),
     Case("people.hazard_hours", CORES, "sheet", "2025-11-05 09:00", "2025-11-05 18:00",
-         "inject: {id: p,", "2025-11-05 12:00", "P(TMS)3 is expected Wed", W,
+         "inject: {id: p,", "2025-11-05 12:00", "P(TMS)3 is expected Wed",
          also=(("recipe", "attended: [load, grow]", "attended: [load]"),)),
+    Case("people.pyrophoric_alone", CORES, "sheet", "second: MT\n", "", "operator:",
+         "second: JD\n", "it needs a `second` person"),
 ]  # fmt: skip
 NAMES = [f"{case.rule}-{n}" for n, case in enumerate(CASES)]
 

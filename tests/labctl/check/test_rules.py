@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from labctl.check import RULES, check
+from labctl.check.people import FEWEST, STEADY_S
+from labctl.engine import aiming, deciding
 from labctl.errors import Severity
 from labctl.plan import plan
 from labctl.recipe.load import recipe_of
 from labctl.rig.batch import Batch, LoadedBatch
 from labctl.rig.load import load_rig, rig_of
 from labctl.source import compose, validate
+from labctl.spectroscopy import saturation
+from tests.labctl.check.test_failing import CASES as FAILING
 from tests.labctl.check.test_hf_and_heat import CASES as HF_AND_HEAT
 from tests.labctl.check.test_interlocks import CASES as INTERLOCKS
 from tests.labctl.check.test_lines_and_order import CASES as LINES_AND_ORDER
@@ -23,7 +27,7 @@ SHIPPED = {
     "sheet": (ROOT / "recipes/inp_zns_surface_initiated.batch.yaml").read_text(encoding="utf-8"),
     "rig": (ROOT / "simulators/rig.yaml").read_text(encoding="utf-8"),
 }
-FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS)
+FAMILIES = (VACUUM_AND_GAS, HF_AND_HEAT, LINES_AND_ORDER, INTERLOCKS, FAILING)
 MANUAL = load_rig(ROOT / "rigs/manual.yaml")
 
 
@@ -55,6 +59,9 @@ CASES = [
          "ramp: {to: 320 C, rate: 5 K/min", "would take"),
     Case("vessel.aliquot", "recipe", "aliquot: {volume: 100 uL", "aliquot: {volume: 30 mL",
          "30 mL, by: hand, label: final", "aliquot: {volume: 15 mL", "aliquot final takes 30 mL"),
+    Case("vessel.glass", "rig", "mantle: 80 W, empty_heat_capacity: 30 J/K,", "mantle: 80 W,",
+         "{is: 3-neck RBF, volume: 50 mL", "mantle: 80 W, empty_heat_capacity: 31 J/K,",
+         "flask50 gives no `empty_heat_capacity`; 30 J/K are taken", Severity.NOTE),
     Case("doses.beyond_syringe", "sheet", "drawn: 9.2 mL", "drawn: 10.5 mL", "10.5 mL",
          "drawn: 9.9 mL", "10 mL syringe of pump_1"),
     Case("doses.not_enough", "sheet", "drawn: 9.2 mL", "drawn: 8.2 mL", "8.2 mL", "drawn: 8.6 mL",
@@ -104,7 +111,7 @@ def test_the_shipped_recipe_breaks_no_rule():
 
 
 def test_every_rule_has_its_violation():
-    own = {"people.by_hand", "order.pl_not_the_end"}
+    own = {"people.by_hand", "people.slow_aliquots", "order.pl_not_the_end"}
     elsewhere = {case.rule for family in FAMILIES for case in family}
     assert {case.rule for case in CASES} | own | elsewhere == set(RULES)
 
@@ -158,6 +165,45 @@ def test_pl_is_no_end_to_wait_for_with_selenide_at_200(at_c, warned):
 def test_hands_on_a_rig_without_pumps_need_no_telling():
     sheet = ROOT / "recipes/inp_zns_surface_initiated.manual.batch.yaml"
     assert findings(on=MANUAL, sheet=sheet.read_text(encoding="utf-8")) == []
+
+
+WAITS = (
+    "  - wait_until: {%s, on_timeout: continue}\n  - aliquot: {volume: 50 uL, by: hand, label: st"
+)
+SATURATED = "saturated: peak, since: before_s"
+SLOW = [
+    (f"{SATURATED}, timeout: 19 min", f"{SATURATED}, timeout: 20 min"),
+    ("reaches: peak >= 582 nm, timeout: 9 min", "reaches: peak >= 582 nm, timeout: 10 min"),
+    ("steady: peak, timeout: 60 min", "steady: peak, timeout: 60 min"),
+]
+
+
+@pytest.mark.parametrize(("slow", "near"), SLOW)
+def test_a_wait_that_too_few_aliquots_can_end_in_time_is_told(slow, near):
+    sheet = ROOT / "recipes/inp_zns_surface_initiated.manual.batch.yaml"
+    sheet = sheet.read_text(encoding="utf-8")
+    rig = (ROOT / "rigs/manual.yaml").read_text(encoding="utf-8")
+    often = rig_of(compose(rig.replace("every: 5 min", "every: 24 s"), "rig.yaml"))
+    end = WAITS.partition("\n")[2]
+
+    def asked(goal):
+        return SHIPPED["recipe"].replace(end, WAITS % goal)
+
+    (found,) = findings(on=MANUAL, recipe=asked(slow), sheet=sheet)
+    assert (found.rule, found.severity) == ("people.slow_aliquots", Severity.WARNING)
+    line = next(n for n, text in enumerate(asked(slow).splitlines(), 1) if slow in text)
+    assert (found.line, found.column) == (line, 5)
+    assert "it will time out" in found.message
+    assert findings(on=often if slow == near else MANUAL, recipe=asked(near), sheet=sheet) == []
+
+
+def test_as_many_aliquots_are_asked_for_as_the_decisions_take():
+    assert FEWEST == {
+        "saturated": saturation.FEWEST_SPARSE,
+        "reaches": aiming.LEVEL_SAMPLES,
+        "steady": deciding.STEADY_MIN_POINTS,
+    }
+    assert aiming.STEADY_WINDOW_S == STEADY_S
 
 
 def test_what_somebody_accepts_becomes_a_note_with_the_name():

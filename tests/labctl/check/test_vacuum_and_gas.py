@@ -10,6 +10,10 @@ ZNS, CORES, ZNSE = "inp_zns_surface_initiated", "inp_cores_2p4", "inp_znse_200c"
 STRIP = "strip: {solvent: toluene, at: 40 C, down_to: 10 Torr, over: 20 min, pump: rough}"
 LEAK = "leak_test: {T_below: 40 C, pump_to: 100 mTorr, isolate: 5 min, rise_below: 20 mTorr/min}"
 DEGAS = "degas: {at: 120 C, for: 30 min, below: 100 mTorr, timeout: 90 min}"
+TRAP = (
+    "trap:     {cools: LN2, after: NaF tower, before: pump_fine, ask_level: 3 h, "
+    "never: [argon, air while cold, backfill while open to it]}"
+)
 NO_ACID = ("recipe", "zinc acetate in oleic acid", "zinc oleate in ODE")
 
 CASES = [
@@ -23,6 +27,12 @@ CASES = [
          "strip:", "over: 10 min, pump: rough", "66.7 mbar/min at most", W),
     Case("vacuum.foaming", "stock", "recipe", "volume: 10 mL", "volume: 12 mL", "degas:",
          "volume: 11 mL", "the flask is 35% full"),
+    Case("vacuum.acetic_acid", "stock", "recipe", DEGAS, DEGAS.replace("120 C", "80 C"), "degas:",
+         DEGAS.replace("120 C", "118 C"), "of 4 mmol acetic acid stay in the flask: 30 min", W),
+    Case("vacuum.acetic_acid", "stock", "recipe", DEGAS, DEGAS.replace("30 min", "20 min"),
+         "degas:", DEGAS.replace("30 min", "25 min"), "half of it takes 5 min there", W),
+    Case("vacuum.acetic_acid", "stock", "recipe", DEGAS, "stir: 300 rpm", "charge: {reagent: A",
+         DEGAS, "nothing pumps it off", W),
     Case("vacuum.gauge", CORES, "recipe", "100 mTorr, read_at: line", "100 mTorr, read_at: flask",
          "degas: {at: 110", "1 Torr, read_at: flask", "read at the line", W),
     Case("vacuum.solvent_loss", CORES, "recipe", "for: 60 min, below", "for: 90 min, below",
@@ -42,6 +52,9 @@ CASES = [
          "argon boils at -185.8", near_also=(("rig", "cools: LN2", "cools: dry ice"),)),
     Case("trap.gated", "stock", "rig", "flask.P < 15 mbar and trap.cold", "flask.P < 15 mbar",
          "interlocks:", "flask.P < 10 mbar and trap.cold", "through liquid nitrogen"),
+    Case("trap.acid", "stock", "rig", TRAP, "# none", "degas:", "# none", "4 mmol of acetic acid",
+         also=(("rig", " and trap.cold", ""), ("rig", " and trap.cold", "")),
+         near_also=(NO_ACID,)),
     Case("trap.dewar", ZNS, "recipe", "for: 30 min, below", "for: 200 min, below",
          "degas: {at: 120", "for: 170 min, below", "filled once on", W),
     Case("gas.closed_heating", "stock", "rig", "from: bubbler", "from: closed manifold",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 NS = 10**9
+DROP_ML = 0.005
 DOSE = """
   - prime: {reagents: [S], into: waste}
   - inject: {id: s, reagent: S, volume: 0.3 mL, over: 60 s}
@@ -53,8 +54,8 @@ def test_a_dose_that_stalled_is_completed_and_not_repeated(conducted, chooses):
     assert run.outcome == "complete_with_deviations"
     (row,) = [row for row in run.doses if row.id == "s"]
     assert row.state == "done"
-    assert row.delivered_ml == pytest.approx(0.3, abs=0.003)
-    assert run.truth["pump_2.delivered_ml"] == pytest.approx(0.3, abs=0.006), "but for the drop"
+    assert row.delivered_ml == pytest.approx(0.3 - DROP_ML, abs=0.003)
+    assert run.truth["pump_2.delivered_ml"] == pytest.approx(0.3 - DROP_ML, abs=0.003)
     assert [s.state for s in run.steps if s.id == "s"] == ["failed", "done"]
     given = [intent.result["counted_ml"] for intent in run.intents
              if intent.kind == "dose" and intent.data["id"] == "s"]  # fmt: skip
@@ -65,7 +66,7 @@ def test_a_dose_that_stalled_is_completed_and_not_repeated(conducted, chooses):
 def test_a_dose_that_keeps_stalling_never_adds_up_to_too_much(conducted, chooses):
     again = {**stalls(40), **stalls(60), **stalls(80)}
     run = conducted(DOSE, operator=chooses("retry", "retry", "retry"), during=again)
-    assert run.dose("s").delivered_ml == pytest.approx(0.3, abs=0.004)
+    assert run.dose("s").delivered_ml == pytest.approx(0.3 - DROP_ML, abs=0.004)
 
 
 def test_a_short_dose_says_how_much_went_in(conducted):
@@ -100,7 +101,7 @@ def test_doses_given_together_share_their_time(conducted, rig_text):
     assert run.outcome == "complete"
     first, second = run.dose("both.S"), run.dose("both.T")
     for row, volume_ml in ((first, 0.3), (second, 0.1)):
-        assert row.delivered_ml == pytest.approx(volume_ml, abs=0.003)
+        assert row.delivered_ml == pytest.approx(volume_ml - DROP_ML, abs=0.003)
         assert (row.end_ns - row.start_ns) / NS == pytest.approx(40, abs=6)
     assert abs(first.start_ns - second.start_ns) < 2 * NS
 
@@ -120,8 +121,8 @@ def test_when_one_of_two_stalls_the_other_stops_and_both_are_completed(
     )
     failed, again = (step for step in run.steps if step.id == "both")
     assert (failed.state, again.state) == ("failed", "done")
-    assert run.dose("both.S").delivered_ml == pytest.approx(0.3, abs=0.003)
-    assert run.dose("both.T").delivered_ml == pytest.approx(0.1, abs=0.003)
+    assert run.dose("both.S").delivered_ml == pytest.approx(0.3 - DROP_ML, abs=0.003)
+    assert run.dose("both.T").delivered_ml == pytest.approx(0.1 - DROP_ML, abs=0.003)
     stopped_s = failed.end_ns / NS - at_s
     assert stopped_s < 5, "the other did not run to its end"
 

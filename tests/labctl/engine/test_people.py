@@ -135,7 +135,8 @@ def test_a_typed_value_outside_its_range_is_a_deviation(conducted, value, outcom
 
 
 LOOKS = """
-  - ask: {for: colour of the flask, choices: [extend 10 min, retry, accept, park, abort, red],
+  - ask: {for: colour of the flask, choices: {extend 10 min: extend 10 min, retry: retry,
+          accept: accept, park: park, abort: abort, red: go on, pink: accept, brown: abort},
           default: park, after: 10 min}
 """
 
@@ -165,6 +166,8 @@ class Answering(Person):
             "complete_with_deviations",
             ["extended by 10 min: colour of the flask"],
         ),
+        (["pink"], "complete_with_deviations", ["accepted by a person: colour of the flask: pink"]),
+        (["brown"], "safe", []),
         (["park"], "safe", []),
         (["abort"], "safe", []),
         (["retry"] * 20, "safe", []),
@@ -194,7 +197,9 @@ class Silent(Person):
 
 
 ALIQUOT = "  - aliquot: {volume: 0.1 mL, by: hand, label: seed, into: vial}\n"
-ASKED = "  - ask: {for: dots gone, choices: [all, none], default: none, simulated: all}\n"
+ASKED = (
+    "  - ask: {for: dots gone, choices: {all: go on, none: park}, default: none, simulated: all}\n"
+)
 MEASURED = "  - ask: {for: the peak of the lot, unit: nm, simulated: 580 nm}\n"
 INJECT = "  - inject: {id: s, reagent: S, volume: 0.3 mL, over: 60 s, by: hand}\n"
 

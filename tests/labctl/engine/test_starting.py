@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.engine.safe_state import ABORT, COMPLETE
+from labctl.engine.sequences import ABORT, COMPLETE
+from labctl.errors import FindingsError
 from labctl.loop import Interrupt
 
 NS = 10**9
@@ -56,7 +57,7 @@ def test_the_safe_sequence_goes_on_past_what_does_not_answer(conducted):
     done = [e.message for e in run.events if e.code == "safe_state"]
     assert any("laser" in message for message in failed)
     assert any("rough" in message for message in failed)
-    assert done[-1] == "warm line off"
+    assert done[-2:] == ["warm line off", "beacon on"]
     assert run.truth["valve.n2"] == 1.0
 
 
@@ -96,3 +97,18 @@ def test_a_hold_inside_a_round_counts_from_its_own_round(conducted):
     for before, hold in zip(slow, holds, strict=True):
         assert hold.clock_ns == pytest.approx(before.end_ns, abs=1.1 * NS)
         assert (hold.end_ns - hold.clock_ns) / NS == pytest.approx(20, abs=1.5)
+
+
+def test_a_flask_of_which_no_heat_capacity_is_said_warms_as_one_of_its_size(conducted, rig_text):
+    silent = rig_text.replace("mantle: 80 W, empty_heat_capacity: 30 J/K,", "mantle: 80 W,")
+    assert silent != rig_text
+    steps = "\n  - ramp: {to: 60 C, within: 2 K}\n"
+    runs = [conducted(steps, rig=rig) for rig in (rig_text, silent)]
+    assert [run.outcome for run in runs] == ["complete", "complete"]
+    assert runs[0].step("work.3").end_ns == runs[1].step("work.3").end_ns
+
+
+def test_a_flask_without_any_heat_capacity_is_refused_in_the_rig_file(conducted, rig_text):
+    none = rig_text.replace("empty_heat_capacity: 30 J/K", "empty_heat_capacity: 0 J/K")
+    with pytest.raises(FindingsError, match="empty_heat_capacity"):
+        conducted("", rig=none)

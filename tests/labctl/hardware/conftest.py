@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 import serial
 
-from labctl.clock import pause_s, utc_now, wall_s
+from labctl.clock import local_now, pause_s, utc_now, wall_s
 from labctl.control.client import Client
 from labctl.control.server import FILE_NAME
+from labctl.engine.fitness import checks_of
 from labctl.errors import UsageError
 from labctl.framing.modbus import reply_length, seal
+from labctl.prepare import Request, prepare
 from labctl.record import open_run
+from labctl.record.preflights import Kept, Outcome, keep
 
 ROOT = Path(__file__).parents[3]
 LABCTL = (sys.executable, "-m", "labctl")
@@ -178,6 +181,17 @@ def rig(tmp_path_factory):
         process.stdout.close()
 
 
+def fit(runs: Path, request: Request) -> None:
+    """Let a preflight of the rig stand that found everything fit a moment ago."""
+    planned, _ = prepare(request)
+    at = local_now().isoformat()
+    rows = [
+        Outcome(c.id, c.by, c.what, "as wanted", c.limit, True, c.do, at, c.holds_for)
+        for c in checks_of(planned)
+    ]
+    keep(runs, Kept(planned.rig.model.name, at, "YK", "earlier", tuple(rows)))
+
+
 @pytest.fixture
 def started(rig, tmp_path):
     """Start runs as a person does; whatever still goes on at the end is killed.
@@ -191,10 +205,14 @@ def started(rig, tmp_path):
         recipe: str = RECIPE,
         sheet: str = SHEET,
         more: tuple[str, ...] = (),
+        *,
         python: str = "",
+        looked: bool = True,
     ) -> Going:
         (tmp_path / "r.yaml").write_text(recipe.format(to=to))
         (tmp_path / "s.yaml").write_text(sheet)
+        if looked:
+            fit(tmp_path / "runs", Request(tmp_path / "r.yaml", rig.file, tmp_path / "s.yaml"))
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
         (tmp_path / "sitecustomize.py").write_text(python)

@@ -31,6 +31,21 @@ def test_a_run_goes_on_by_itself_and_leaves_a_record_and_an_open_contactor(rig, 
     assert (run.directory / "report.html").exists()
 
 
+def test_a_run_on_a_rig_that_was_not_looked_at_begins_with_its_preflight(rig, started):
+    run = started(looked=False)
+    end = wall_s() + 30
+    while not (asked := run.status()["questions"]):
+        assert wall_s() < end
+        pause_s(0.1)
+    assert run.status()["step"] == "preflight"
+    assert asked[0]["text"].startswith("N2 on")
+    assert asked[0]["default"] == "no"
+    assert not run.ask("skip", actor="YK")["accepted"]
+    run.ask("abort", actor="YK", text="not today")
+    assert run.wait() == "safe"
+    assert "enabled" not in [row["what"] for row in run.guard_log()]
+
+
 def test_all_that_crosses_the_ports_is_kept_where_that_is_asked(started):
     run = started(more=("--capture",))
     run.until("work.3")
