@@ -48,7 +48,7 @@ stages:
   work:
   - charge: {reagent: SQ, volume: 10 mL, by: hand}
   - stir: 600 rpm
-  - ramp: {to: 60 C, rate: 15 K/min, within: 36 K}
+  - ramp: {to: 60 C, rate: 15 K/min, within: 37 K}
   - prime: {id: p, reagents: [S], into: waste}
   - inject: {id: s, reagent: S, volume: 0.3 mL, over: 6 s}
   - hold: {for: 3 s}
@@ -66,10 +66,10 @@ accept: {thermal.air_exposure: {reason: nothing in it minds air, by: MT, date: 2
 """
 AGREES = ("go on", "again", "given in full")
 PUMP = "pump_2"
-LASTS_S = 40.0
+LASTS_S = 60.0
 DOSE_S = 8.0
 JUST_S = 0.3
-BEGIN_S, END_S, GUARD_S, NO_GUARD_S = 60.0, 180.0, 30.0, 3.0
+BEGIN_S, END_S, GUARD_S, NO_GUARD_S = 200.0, 180.0, 30.0, 3.0
 LOOK_S = 0.05
 
 
