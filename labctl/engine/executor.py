@@ -119,6 +119,8 @@ class Executor:
 
     def _say_what_is_left(self) -> None:
         run = self._run
+        if self._resumption is not None:
+            self._resumption.leave()
         for left in left_over(run, self.parts.doses):
             run.event("left", str(left), {"place": left.place, "holds": left.holds, "do": left.do})
 
@@ -172,6 +174,11 @@ class Executor:
     def step(self) -> Step | None:
         """The step of the recipe that runs now; None between steps."""
         return self._step or self._failing.step
+
+    @property
+    def bench(self) -> EngineBench | None:
+        """The bench that steps run on; None before the rig is ready."""
+        return self._bench
 
     def pause(self, actor: str) -> None:
         """Hold the run when the running step is done."""
