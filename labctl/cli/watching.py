@@ -110,9 +110,12 @@ def ended(directory: Path, *, aloud: bool = True) -> int:
     """Return the exit code of a run that ended, and say how it did."""
     with open_run(directory) as found:
         told = summary(found)
+        unflushed = any(e.code == "left" and "line of" in e.message for e in found.events)
     outcome = str(told["outcome"])
     if aloud:
         print(f"ended: {outcome.replace('_', ' ')}; `labctl show {directory.name}` tells more")
+    if aloud and unflushed:
+        print(f"lines are not flushed: `labctl shutdown RIG --after {directory.name}`")
     codes = {"complete": ExitCode.COMPLETE, "complete_with_deviations": ExitCode.DEVIATIONS}
     return codes.get(outcome, ExitCode.SAFE)
 
