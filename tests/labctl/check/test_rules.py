@@ -7,7 +7,7 @@ import pytest
 
 from labctl.check import RULES, check
 from labctl.check.people import FEWEST, STEADY_S
-from labctl.engine import aiming, deciding
+from labctl.engine import aiming
 from labctl.errors import Severity
 from labctl.plan import plan
 from labctl.recipe.load import recipe_of
@@ -201,7 +201,7 @@ def test_as_many_aliquots_are_asked_for_as_the_decisions_take():
     assert FEWEST == {
         "saturated": saturation.FEWEST_SPARSE,
         "reaches": aiming.LEVEL_SAMPLES,
-        "steady": deciding.STEADY_MIN_POINTS,
+        "steady": aiming.STEADY_MIN_POINTS,
     }
     assert aiming.STEADY_WINDOW_S == STEADY_S
 
