@@ -1,158 +1,106 @@
 """The fault campaign: `python -m benchmarks.campaign --seeds N`.
 
-Each seed draws what befalls a short day (`benchmarks.swarm`), runs it on the twin in virtual time,
-and judges the invariants on the plant's truth (`benchmarks.invariants`). What fails is shrunk to
-the fewest things that still fail and written to the corpus, which the tests replay. `--jobs` uses
-more cores; `--page` writes docs/reference/campaign.md.
+Each seed draws what befalls a short day (`benchmarks.swarm`): faults, commands, crashes between
+two rows of the record. It runs on the twin in virtual time, and the invariants are judged on the
+plant's truth, the wires and the record (`benchmarks.trial`). What fails is shrunk
+(`benchmarks.shrinking`) and written to the corpus, which the tests replay. With `--keep` each seed
+is a line of a file, and seeds that stand in it are not run again; `--page` writes the docs' page.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import functools
+import json
+import os
+import resource
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.day import HEAD, SHEET, STEPS
-from benchmarks.invariants import TEXTS, Broken, Oracle
-from benchmarks.swarm import FAULTS, Case, Said, draw, kind_of, save
-from labctl.clock import VirtualClock
-from labctl.engine.commands import Command
-from labctl.engine.run import Run
-from labctl.errors import LabctlError
-from labctl.faults import parse_fault
-from labctl.loop import Inbox, VirtualLoop, run_virtual
-from labctl.plan import Plan, plan
-from labctl.recipe.load import recipe_of
-from labctl.record import Record, open_run
-from labctl.registry import build_world, bundled_rig, fault_table
-from labctl.rig.batch import Batch, LoadedBatch
-from labctl.rig.load import load_rig
-from labctl.rig.opening import OpenRig
-from labctl.session import conduct, memory_wires, meta_of, twin_spec
-from labctl.source import compose, validate
-from simulators.world import RigWorld
+from benchmarks.campaign_page import page
+from benchmarks.invariants import ELSEWHERE, TEXTS, Broken
+from benchmarks.shrinking import shrunk
+from benchmarks.swarm import FAULTS, draw, kind_of, save
+from benchmarks.trial import Ran, run_case
 
-NS = 1_000_000_000
-MAX_C = 90.0
-LATEST_S = 2 * 3600
 CORPUS = Path(__file__).parents[1] / "tests/corpus"
-Changed = Callable[[Run], None]
+TWICE = 25
+"""Every so many seeds one is run again, with another wall clock."""
+Row = Mapping[str, object]
 
 
-@dataclass
-class Ran:
-    """One seed: what befell, how it ended, what was broken, which faults acted."""
-
-    case: Case
-    outcome: str
-    reason: str
-    broken: list[Broken] = field(default_factory=list)
-    acted: tuple[str, ...] = ()
-    digest: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether an invariant did not hold, or labctl itself failed."""
-        return bool(self.broken) or self.outcome == "crashed"
-
-
-@functools.cache
-def day() -> Plan:
-    """Plan the short day on the bundled rig."""
-    sheet = compose(SHEET, "sheet.yaml")
-    batch = LoadedBatch(validate(Batch, sheet, ()), sheet)
-    return plan(recipe_of(compose(HEAD + STEPS, "day.yaml"), {}), load_rig(bundled_rig()), batch)
-
-
-def run_case(case: Case, change: Changed | None = None) -> Ran:
-    """Run one case; `change` may weaken the run before it starts, to see that it is noticed."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return _run(case, Path(folder) / "run", change)
-        except LabctlError as error:
-            return Ran(case, "crashed", repr(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the campaign wants to know
-            return Ran(case, "crashed", repr(error))
-
-
-def _run(case: Case, directory: Path, change: Changed | None) -> Ran:
-    planned = day()
-    befalls = [parse_fault(text, fault_table()) for text in case.faults]
-    world = build_world(twin_spec(planned, case.seed, befalls))
-    if not isinstance(world, RigWorld):
-        raise LabctlError("the campaign judges the bundled world's truth")
-    inbox, oracles = Inbox(), []
-
-    async def main(loop: VirtualLoop) -> tuple[str, str, bool]:
-        clock = VirtualClock(loop, dt.datetime(2025, 11, 3, 9))
-        world.follow(clock.now_ns)
-        rig = OpenRig(planned.rig, world.operator, memory_wires(planned.rig, world, clock), clock)
-        record = Record.create(directory, meta_of(planned, case.seed, "c"), durable=False)
-
-        def watch(run: Run) -> None:
-            oracle = Oracle(world, run, MAX_C, {"pump_2": _planned_ml(planned)})
-            oracles.append(oracle)
-            if change is not None:
-                change(run)
-            _each_second(loop, oracle, 1)
-
-        for said in (*case.said, Said(LATEST_S, "abort", "held for hours")):
-            command = Command(said.verb, "MT", said.text)
-            loop.call_at_ns(said.at_s * NS, inbox.post, command)
-        try:
-            ended = await conduct(planned, rig, clock, record, inbox, watch, world=world)
-            oracles[0].look(clock.now_ns())
-            return ended
-        finally:
-            oracles.append(clock.now_ns())
-            record.close()
-
-    outcome, reason, _ = run_virtual(main, inbox=inbox)
-    oracle, end_ns = oracles
-    broken = oracle.ended(end_ns, directory)
-    acted = tuple(fault.text for fault in world.faults() if fault.acted)
-    with open_run(directory) as run:
-        digest = run.digest()
-    return Ran(case, outcome, reason, broken, acted, digest)
-
-
-def _each_second(loop: VirtualLoop, oracle: Oracle, at_s: int) -> None:
-    def look() -> None:
-        oracle.look(at_s * NS)
-        _each_second(loop, oracle, at_s + 1)
-
-    loop.call_at_ns(at_s * NS, look)
-
-
-def _planned_ml(planned: Plan) -> float:
-    """Return what the day's one injection may give."""
-    return 0.4 / (planned.scene.loads["S"].concentration_mol_l or 1.0)
-
-
-def shrunk(ran: Ran, change: Changed | None = None) -> Ran:
-    """Leave out, one by one, what is not needed for the same invariant to break."""
-    numbers = {broken.number for broken in ran.broken}
-    n = 0
-    while n < ran.case.size:
-        smaller = run_case(ran.case.without(n), change)
-        still = numbers & {broken.number for broken in smaller.broken}
-        if still or (ran.outcome == smaller.outcome == "crashed"):
-            ran = smaller
-        else:
-            n += 1
+def drawn(job: tuple[int, Sequence[str]]) -> Ran:
+    """Run a seed, some of them twice: the record must be the same whatever the wall clock does."""
+    seed = job[0]
+    ran = run_case(draw(*job))
+    if seed % TWICE == 0 and ran.outcome != "crashed":
+        for number, jump in ((25, False), (26, True)):
+            again = run_case(ran.case, jump=jump)
+            if again.digest != ran.digest:
+                ran.broken.append(Broken(number, 0.0, f"digest {again.digest[:8]}"))
     return ran
 
 
-def _drawn(job: tuple[int, Sequence[str]]) -> Ran:
-    return run_case(draw(*job))
+def _row(job: tuple[int, Sequence[str]]) -> dict[str, object]:
+    begin_s = time.process_time()
+    ran = drawn(job)
+    return {
+        "seed": ran.case.seed,
+        "day": ran.case.day,
+        "outcome": ran.outcome,
+        "reason": ran.reason,
+        "broken": [asdict(broken) for broken in ran.broken],
+        "acted": ran.acted,
+        "noticed": ran.noticed,
+        "lives": ran.lives,
+        "digest": ran.digest,
+        "cpu_s": round(time.process_time() - begin_s, 3),
+        "pid": os.getpid(),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "most_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+def _kept(file: Path | None) -> dict[int, Row]:
+    if file is None or not file.exists():
+        return {}
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return {row["seed"]: row for row in rows}
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Row]:
+    faults = [spec for spec in FAULTS if kind_of(spec) not in options.without]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    kept = _kept(options.keep)
+    yield from (kept[seed] for seed in seeds if seed in kept)
+    todo = [(seed, faults) for seed in seeds if seed not in kept]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for row in pool.map(_row, todo, chunksize=4):
+            if options.keep is not None:
+                with options.keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+            yield row
+
+
+def _failed(row: Row) -> bool:
+    return bool(row["broken"]) or row["outcome"] == "crashed"
+
+
+def _told(rows: Sequence[Row], begin_s: float) -> None:
+    print(f"{len(rows)} seeds, {time.perf_counter() - begin_s:.0f} s")
+    print(f"outcomes: {dict(Counter(str(row['outcome']) for row in rows))}")
+    acted = Counter(kind_of(text) for row in rows for text in row["acted"])  # type: ignore[attr-defined]
+    print(f"faults that acted: {acted.total()} of {len(acted)} kinds")
+    print(f"crashes between two rows: {sum(int(str(row['lives'])) - 1 for row in rows)}")
+    failed = [row for row in rows if _failed(row)]
+    broken = Counter(b["number"] for row in failed for b in row["broken"])  # type: ignore[attr-defined]
+    held = [n for n in TEXTS if n not in broken and n not in ELSEWHERE]
+    print(f"invariants held: {held}; broken: {dict(broken)}; judged elsewhere: {list(ELSEWHERE)}")
+    print(f"seeds that failed: {[row['seed'] for row in failed]}")
 
 
 def main() -> int:
@@ -164,28 +112,22 @@ def main() -> int:
     parser.add_argument("--without", nargs="*", default=[], help="kinds of fault to leave out")
     parser.add_argument("--shrink", type=int, default=10, help="how many failures to shrink")
     parser.add_argument("--corpus", type=Path, default=None, help="where failures are written")
+    parser.add_argument("--keep", type=Path, default=None, help="a line per seed; goes on there")
+    parser.add_argument("--page", type=Path, default=None, help="where the docs' page is written")
     options = parser.parse_args()
-    faults = [spec for spec in FAULTS if kind_of(spec) not in options.without]
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
     begin_s = time.perf_counter()
-    with ProcessPoolExecutor(options.jobs) as pool:
-        rans = list(pool.map(_drawn, [(seed, faults) for seed in seeds], chunksize=4))
-    print(f"{len(rans)} seeds from {seeds.start}, {time.perf_counter() - begin_s:.0f} s")
-    print(f"outcomes: {dict(Counter(ran.outcome for ran in rans))}")
-    acted = Counter(kind_of(text) for ran in rans for text in ran.acted)
-    print(
-        f"faults that acted: {acted.total()} of {len(acted)} kinds: {dict(sorted(acted.items()))}"
-    )
-    failed = [ran for ran in rans if ran.failed]
-    broken = Counter(b.number for ran in failed for b in ran.broken)
-    held = [n for n in TEXTS if n not in broken]
-    print(f"invariants held: {held}; broken: {dict(broken)}; seeds that failed: {len(failed)}")
-    for ran in failed[: options.shrink]:
-        least = shrunk(ran)
+    rows = list(_rows(options))
+    _told(rows, begin_s)
+    failed = [row for row in rows if _failed(row)]
+    for row in failed[: options.shrink]:
+        seed = int(str(row["seed"]))
+        least = shrunk(run_case(draw(seed)))
         why = [str(b) for b in least.broken] or [least.reason]
-        print(f"  seed {ran.case.seed}: {least.case.faults} {least.case.said}: {'; '.join(why)}")
+        print(f"  seed {seed}: {least.case}: {'; '.join(why)}")
         if options.corpus is not None:
-            save(least.case, options.corpus / f"seed_{ran.case.seed}.json", why)
+            save(least.case, options.corpus / f"seed_{seed}.json", why)
+    if options.page is not None:
+        options.page.write_text(page(rows), encoding="utf-8")
     return 1 if failed else 0
 
 

@@ -1,4 +1,16 @@
-"""A short day at the bench: every kind of step that can go wrong, in half an hour."""
+"""The short days of the campaign: every kind of step that can go wrong, in half an hour."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from labctl.plan import Plan, plan
+from labctl.recipe.load import recipe_of
+from labctl.registry import bundled_rig
+from labctl.rig.batch import Batch, LoadedBatch
+from labctl.rig.load import load_rig
+from labctl.source import compose, validate
 
 HEAD = """
 labctl: recipe/1
@@ -41,3 +53,103 @@ loads:
   NC: {lot: c, by: hand}
   S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
 """
+HF_HEAD = """
+labctl: recipe/1
+name: a short day with HF
+needs: {vessel: 50 mL, max_T: 100 C, pumps: 1}
+reagents:
+  SQ: {is: squalane}
+  HF: {is: HF 48 % in acetone, concentration: 3.5 mol/L, made: same day,
+       wetted: [PP, PE, PTFE, PFA]}
+problem: {do: freeze, unanswered: 2 min, then: park}
+park: {gas: 25 C, heat: 25 C}
+stages:
+"""
+HF_STEPS = """\
+  gas:
+  - confirm: {who: operator, list: [trap cold]}
+  - charge: {reagent: SQ, volume: 10 mL, by: hand}
+  - stir: {id: stir, speed: 600 rpm}
+  - degas: {id: degas, at: 30 C, rate: 10 K/min, for: 60 s, below: 1 mbar, timeout: 8 min}
+  - backfill: {id: fill, cycles: 1}
+  heat:
+  - confirm: {for: HF, who: two people, list: [gluconate gel in date, hood flow, KOH scrubber]}
+  - prime: {id: prime, reagents: [HF], into: hf_waste}
+  - ramp: {id: up, to: 90 C, rate: 15 K/min, within: 2 K, settle: 10 s, timeout: 8 min}
+  - hf_treat: {id: s, reagent: HF, amount: 0.40 mmol, at: 90 C, within: 3 K, over: 2.5 min,
+               blanket: still N2 on bubbler, react: 60 s,
+               open_vacuum: {pump: rough, down_to: 10 Torr, over: 2 min},
+               vacuum: {pump: fine, for: 60 s}}
+  - backfill: {id: again, cycles: 1}
+  - hold: {id: stay, for: 10 min}
+"""
+HF_SHEET = """
+labctl: batch/1
+sample: T-2
+operator: YK
+second: MT
+vessel: flask50
+scrubber: KOH
+loads:
+  SQ: {lot: a, by: hand}
+  HF: {lot: b, made: 2025-11-03, concentration: 3.50 mol/L, pump: pump_3, drawn: 0.40 mL}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A recipe and its batch; `pump` gives the one dose `s` of `dose_mmol` of a reagent."""
+
+    name: str
+    recipe: str
+    sheet: str
+    anchors: tuple[str, ...]
+    pump: str
+    reagent: str
+    dose_mmol: float
+    over_s: float
+    window_c: tuple[float, float]
+    stay_s: float
+
+
+DAYS = {
+    "sulfide": Day(
+        "sulfide",
+        HEAD + STEPS.replace("for: 2 min}", "for: 17 min}"),
+        SHEET,
+        ("stir", "degas", "fill", "light", "prime", "up", "look", "s", "stay"),
+        "pump_2",
+        "S",
+        0.4,
+        60.0,
+        (80.0, 100.0),
+        1020.0,
+    ),
+    "hf": Day(
+        "hf",
+        HF_HEAD + HF_STEPS,
+        HF_SHEET,
+        ("stir", "degas", "fill", "prime", "up", "s", "again", "stay"),
+        "pump_3",
+        "HF",
+        0.4,
+        150.0,
+        (80.0, 100.0),
+        600.0,
+    ),
+}
+
+
+@functools.cache
+def planned_day(name: str) -> Plan:
+    """Plan a day on the bundled rig."""
+    day = DAYS[name]
+    sheet = compose(day.sheet, f"{name}.sheet.yaml")
+    batch = LoadedBatch(validate(Batch, sheet, ()), sheet)
+    return plan(recipe_of(compose(day.recipe, f"{name}.yaml"), {}), load_rig(bundled_rig()), batch)
+
+
+def planned_ml(name: str) -> float:
+    """Return what a day's one dose may give, in mL."""
+    day = DAYS[name]
+    return day.dose_mmol / (planned_day(name).scene.loads[day.reagent].concentration_mol_l or 1.0)

@@ -1,53 +1,64 @@
-"""What must be so whatever befalls, judged on the plant's truth and on the record, never the wire.
+"""What must be so whatever befalls: the 38 invariants, and which of them no trial can judge.
 
-The numbers are those of the campaign's page. An invariant looks each second of the run (`look`), or
-at its end (`judge`); what breaks it is told with its time and the numbers.
+The numbers are those of the campaign's page. Judges (`oracle`, `oracle_wire`, `oracle_record`) put
+what they find broken into `Findings`, the first time only.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-
-from labctl.engine.machine import FINAL
-from labctl.engine.run import Run
-from labctl.record import Run as Recorded
-from labctl.record import open_run
-from simulators.world import RigWorld
+from dataclasses import dataclass, field
 
 NS = 1_000_000_000
-HOTTEST_OVER_K = 15.0
-MANTLE_MAX_C = 450.0
-OFF_WITHIN_S = 3.0
-AGE_S = 7.0
-PRESSURE_OVER_MBAR = 100.0
-SUCKED_MBAR = 30.0
-SAFE_WITHIN_S = 60.0
-SETTLED = frozenset({"done", "refused", "unknown"})
-DOSE_PART, DOSE_ML = 1.02, 0.003
 
 TEXTS = {
     1: "heater power only while the flask's temperature was good within 5 s",
-    3: "after a trip or abort the plant's heater has no power within 3 s",
+    2: "heater power only while the guard hears heartbeats",
+    3: "after a trip or abort: heater-off on the wire within 0.5 s, no power within 3 s",
     4: "the flask is never hotter than the recipe's highest temperature plus 15 K",
     5: "the mantle is never hotter than it may be",
-    7: "after the end nothing heats",
+    6: "no setpoint goes out above the recipe's highest or outside the rig's limits",
+    7: "after the end nothing heats, and no setpoint rises",
     8: "no dose into a flask below ambient minus 30 mbar",
+    9: "no vacuum unstaged over a volatile that would boil",
     10: "nitrogen and vacuum are never open together",
+    11: "the fine pump never meets more than its inlet bears",
     12: "the flask is never above ambient plus 100 mbar",
-    14: "no dose is more than planned, over all that was given of it",
-    17: "no injection unless the bar turns",
-    18: "a pump stands within a second of a trip",
+    13: "a hot flask that was backfilled stays at ambient; no pump stands behind an open valve",
+    14: "no dose is more than planned, over all that was given of it, over all crashes",
+    15: "a dose that is unknown goes on only after a person judged it",
+    16: "HF only in its step, at its temperature, signed for by two, never by itself after a crash",
+    17: "no injection unless the bar turns and the flask is in its window",
+    18: "no dose faster than declared, and a pump stands within a second of a trip",
+    19: "no bath and no water at more than 150 °C",
     20: "no stage advances on a peak that was not seen",
-    22: "every intent ends as done, refused or unknown",
+    21: "saturation is never declared before 95 % of the plateau",
+    22: "every dose has an intent before its bytes; every intent ends done, refused or unknown",
+    23: "what was acknowledged before a crash is in the record after it",
     24: "the record opens, is whole, and holds the end",
-    29: "the safe state is reached within 60 s of the reason for it",
+    25: "the same seed gives the same record",
+    26: "a jump of the wall clock changes no interval and no order",
+    27: "a broker or dashboard that is down, slow or hostile changes no byte on a wire",
+    28: "a full disk holds the run and doses nothing new",
+    29: "the safe state is reached within 60 s of the reason for it, and nothing hangs",
     30: "an abort is heard within 100 ms",
+    31: "time in which the run was held is no reaction time",
+    32: "no two commands are on one half-duplex line at once",
+    33: "a pump is never started again before its counter was read",
+    34: "a reboot of the heater, or its setpoint turned by hand, is noticed",
     35: "an alarm has a time and a cause, and a latched one was acknowledged before it went",
+    36: "at most one client controls a run",
+    37: "after a crash nothing is actuated but to stand still, until a person has agreed",
+    38: "tasks, descriptors and memory stay flat",
 }
+
+ELSEWHERE = {
+    19: "no bath and no water on the bundled rig, and no day above 150 °C; `check` refuses it",
+    21: "`benchmarks/saturation.py`; the days of the campaign wait for no saturation",
+    27: "broker and dashboard are not built",
+    28: "a twin's record is never full; `tests/labctl/record` fills a disk under a real one",
+    36: "no holder of control is built: who has the token may command",
+}
+"""Invariants that no trial judges, with the reason or the place that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,108 +73,16 @@ class Broken:
         return f"#{self.number} at {self.at_s:.0f} s: {self.seen} ({TEXTS[self.number]})"
 
 
-class Oracle:
-    """Watches one run from the outside, once a second."""
+@dataclass
+class Findings:
+    """What was found broken, each invariant once."""
 
-    def __init__(
-        self, world: RigWorld, run: Run, max_c: float, planned_ml: dict[str, float]
-    ) -> None:
-        self.broken: dict[int, Broken] = {}
-        self._world = world
-        self._run = run
-        self._max_c = max_c
-        self._planned_ml = planned_ml
-        self._ended_ns: int | None = None
-        self._good_ns: int | None = None
-        self._delivered: deque[float] = deque(maxlen=2)
+    broken: dict[int, Broken] = field(default_factory=dict)
 
-    def look(self, t_ns: int) -> None:
-        """Judge the present second."""
-        truth = self._world.truth(t_ns)
-        thermal = self._world.flask.thermal
-        power_w = truth["heater_w"]
-        state = self._run.machine.state.value
-        if state in {"aborting", *(final.value for final in FINAL)} and self._ended_ns is None:
-            self._ended_ns = t_ns
-        since_s = 0.0 if self._ended_ns is None else (t_ns - self._ended_ns) / NS
-        if power_w > 0 and self._ended_ns is not None and since_s > OFF_WITHIN_S:
-            self._break(3, t_ns, f"{power_w:.0f} W, {since_s:.0f} s after the end began")
-        if power_w > 0 and self._ended_ns is None:
-            self._old_temperature(t_ns, power_w)
-        if thermal.flask_c > self._max_c + HOTTEST_OVER_K:
-            self._break(
-                4, t_ns, f"flask at {thermal.flask_c:.0f} °C, recipe up to {self._max_c:.0f}"
-            )
-        if thermal.mantle_c > MANTLE_MAX_C:
-            self._break(5, t_ns, f"mantle at {thermal.mantle_c:.0f} °C")
-        self._gas(t_ns, truth)
-        self._doses(t_ns, truth, since_s)
-
-    def _old_temperature(self, t_ns: int, power_w: float) -> None:
-        age_ns = self._run.signals.age_ns("flask.T")
-        if age_ns is not None:
-            self._good_ns = t_ns - age_ns
-        if self._good_ns is not None and (t_ns - self._good_ns) / NS > AGE_S:
-            age = (t_ns - self._good_ns) / NS
-            self._break(1, t_ns, f"{power_w:.0f} W on a flask temperature {age:.0f} s old")
-
-    def _gas(self, t_ns: int, truth: Mapping[str, float]) -> None:
-        commanded = self._run.commanded
-        told = [valve for valve in ("n2", "vac_rough", "vac_fine") if commanded.get(valve)]
-        if len(told) > 1:
-            self._break(10, t_ns, f"{' and '.join(told)} told to be open")
-        over = truth["flask_mbar"] - self._world.spec.ambient_mbar
-        if over > PRESSURE_OVER_MBAR:
-            self._break(12, t_ns, f"flask {over:.0f} mbar above ambient")
-
-    def _doses(self, t_ns: int, truth: Mapping[str, float], since_s: float) -> None:
-        for pump, planned_ml in self._planned_ml.items():
-            given_ml = truth[f"{pump}.delivered_ml"]
-            if given_ml > planned_ml * DOSE_PART + DOSE_ML:
-                self._break(14, t_ns, f"{pump} gave {given_ml:.3f} of {planned_ml:.3f} mL")
-            before = self._delivered[-1] if self._delivered else given_ml
-            self._delivered.append(given_ml)
-            moving = given_ml - before > 1e-4
-            if moving and truth["flask_mbar"] < self._world.spec.ambient_mbar - SUCKED_MBAR:
-                self._break(8, t_ns, f"{pump} doses into {truth['flask_mbar']:.0f} mbar")
-            if moving and truth["stirring_rpm"] < 100:
-                self._break(
-                    17, t_ns, f"{pump} doses while the bar turns at {truth['stirring_rpm']:.0f} rpm"
-                )
-            if moving and self._ended_ns is not None and since_s > 2.0:
-                self._break(18, t_ns, f"{pump} moves {since_s:.0f} s after the end began")
-
-    def ended(self, t_ns: int, directory: Path) -> list[Broken]:
-        """Judge what is left behind, and return everything that was broken."""
-        truth = self._world.truth(t_ns)
-        if truth["heater_w"] > 0:
-            self._break(7, t_ns, f"{truth['heater_w']:.0f} W after the end")
-        if self._ended_ns is not None and (t_ns - self._ended_ns) / NS > SAFE_WITHIN_S:
-            self._break(29, t_ns, f"{(t_ns - self._ended_ns) / NS:.0f} s to the safe state")
-        self._record(t_ns, directory)
-        return list(self.broken.values())
-
-    def _record(self, t_ns: int, directory: Path) -> None:
-        with sqlite3.connect(directory / "run.sqlite") as file:
-            (whole,) = file.execute("PRAGMA integrity_check").fetchone()
-        if whole != "ok":
-            self._break(24, t_ns, f"integrity_check says {whole}")
-        with open_run(directory) as run:
-            if not run.meta.outcome:
-                self._break(24, t_ns, "the record has no outcome")
-            for intent in run.intents:
-                if intent.kind != "dose.starting" and intent.state not in SETTLED:
-                    self._break(22, t_ns, f"intent {intent.id} ({intent.kind}) is {intent.state}")
-            for found in _advances(run):
-                self._break(20, t_ns, found)
-
-    def _break(self, number: int, t_ns: int, seen: str) -> None:
+    def add(self, number: int, t_ns: int, seen: str) -> None:
+        """Put in what was seen at a time in ns."""
         self.broken.setdefault(number, Broken(number, t_ns / NS, seen))
 
-
-def _advances(run: Recorded) -> Iterator[str]:
-    for decision in run.decisions:
-        if decision.verdict in {"saturated", "reached", "steady"}:
-            usable = [row for row in run.inputs(decision.id) if row.used]
-            if len(usable) < 3:
-                yield f"{decision.step}: {decision.verdict} on {len(usable)} usable frames"
+    def all(self) -> list[Broken]:
+        """Return everything that was broken, by number."""
+        return [self.broken[number] for number in sorted(self.broken)]

@@ -2,6 +2,7 @@
 
 Each seed enables a random third of the kinds and draws up to six faults of them (a swarm), anchored
 at steps and near their beginnings, and now and then what people do: pause, freeze, park, abort.
+Three seeds in ten are killed between two rows of their record, once or twice, and resumed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-STEPS = ("stir", "degas", "fill", "light", "prime", "up", "look", "s", "stay")
+from benchmarks.day import DAYS, Day
+
 MOST = 6
+ROWS, GAPS_S = 330, (1, 5, 30, 120)
+CRASHES, HF = 0.3, 0.15
+"""How many seeds are cut off between two rows, and how many meet the day with HF."""
 FAULTS = (
     "byte_flip(count=20,share=0.05)@bus",
     "byte_flip(count=5)@gauge",
@@ -99,23 +104,33 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One seed: the noise's seed, the faults as a person writes them, the commands."""
+    """One seed: the noise's seed, the faults as a person writes them, the commands.
+
+    `cuts` are the rows of the record before which the run is killed, counted in each life; it is
+    resumed `gap_s` later. `day` is one of `benchmarks.day.DAYS`.
+    """
 
     seed: int
     faults: tuple[str, ...] = ()
     said: tuple[Said, ...] = ()
+    cuts: tuple[int, ...] = ()
+    gap_s: int = 5
+    day: str = "sulfide"
 
     def without(self, n: int) -> Case:
         """Leave out the n-th of all that befalls."""
         if n < len(self.faults):
             return replace(self, faults=self.faults[:n] + self.faults[n + 1 :])
         n -= len(self.faults)
-        return replace(self, said=self.said[:n] + self.said[n + 1 :])
+        if n < len(self.said):
+            return replace(self, said=self.said[:n] + self.said[n + 1 :])
+        n -= len(self.said)
+        return replace(self, cuts=self.cuts[:n] + self.cuts[n + 1 :])
 
     @property
     def size(self) -> int:
         """How many things befall."""
-        return len(self.faults) + len(self.said)
+        return len(self.faults) + len(self.said) + len(self.cuts)
 
 
 def kind_of(spec: str) -> str:
@@ -133,15 +148,20 @@ def draw(seed: int, faults: Sequence[str] = FAULTS) -> Case:
     kinds = sorted({kind_of(spec) for spec in faults})
     enabled = set(rng.sample(kinds, max(1, len(kinds) // 3)))
     able = [spec for spec in faults if kind_of(spec) in enabled]
-    chosen = [_placed(rng.choice(able), rng) for _ in range(rng.randint(0, MOST))]
+    day = DAYS["hf" if rng.random() < HF else "sulfide"]
+    chosen = [_placed(rng.choice(able), day, rng) for _ in range(rng.randint(0, MOST))]
     said = [_command(rng) for _ in range(rng.choice((0, 0, 0, 1, 2, 3)))]
-    return Case(seed, tuple(chosen), tuple(sorted(said, key=lambda row: row.at_s)))
+    crashes = rng.choice((1, 1, 2)) if rng.random() < CRASHES else 0
+    cuts = tuple(rng.randrange(ROWS) for _ in range(crashes))
+    said.sort(key=lambda row: row.at_s)
+    return Case(seed, tuple(chosen), tuple(said), cuts, rng.choice(GAPS_S), day.name)
 
 
-def _placed(spec: str, rng: random.Random) -> str:
+def _placed(spec: str, day: Day, rng: random.Random) -> str:
     delay_s = rng.choice((0, 0, 1, 2, rng.randint(0, 60), rng.randint(0, 300)))
     lasts = rng.choice(("", "", f"~{rng.randint(1, 10)}s", f"~{rng.randint(10, 240)}s"))
-    return f"{spec}@{rng.choice(STEPS)}+{delay_s}s{lasts}"
+    spec = spec.replace("pump_2", day.pump)
+    return f"{spec}@{rng.choice(day.anchors)}+{delay_s}s{lasts}"
 
 
 def _command(rng: random.Random) -> Said:
@@ -159,5 +179,11 @@ def save(case: Case, file: Path, why: Sequence[str]) -> None:
 def load(file: Path) -> Case:
     """Read a case back from the corpus."""
     row = json.loads(file.read_text(encoding="utf-8"))
-    said = tuple(Said(**words) for words in row["said"])
-    return Case(row["seed"], tuple(row["faults"]), said)
+    return Case(
+        row["seed"],
+        tuple(row["faults"]),
+        tuple(Said(**words) for words in row["said"]),
+        tuple(row.get("cuts", ())),
+        row.get("gap_s", 5),
+        row.get("day", "sulfide"),
+    )

@@ -1,48 +1,102 @@
 """Whatever befalls a short day, the invariants hold; what once broke them is replayed."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from benchmarks.campaign import day, run_case
-from benchmarks.swarm import FAULTS, Case, draw, kind_of, load
+from benchmarks.campaign import drawn
+from benchmarks.campaign_page import page
+from benchmarks.day import DAYS, planned_day
+from benchmarks.invariants import ELSEWHERE, TEXTS
+from benchmarks.mutations import MUTANTS, WEAKEN, judge
+from benchmarks.shrinking import shrunk
+from benchmarks.swarm import FAULTS, Case, Said, kind_of, load, save
+from benchmarks.trial import run_case
+from benchmarks.weakening import contactor
 from labctl.registry import fault_table
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
-SEEDS, BLOCK = 60, 20
+SEEDS = 200
+PROCESSES = 2
 
 
-@pytest.mark.parametrize("block", range(SEEDS // BLOCK))
-def test_no_swarm_of_faults_breaks_an_invariant(block):
-    rans = [run_case(draw(block * BLOCK + n + 1)) for n in range(BLOCK)]
-    assert not [(ran.case, ran.reason, list(map(str, ran.broken))) for ran in rans if ran.failed]
+def told(ran):
+    return ran.case, ran.reason, list(map(str, ran.broken))
+
+
+def test_no_swarm_of_faults_and_crashes_breaks_an_invariant():
+    jobs = [(seed, FAULTS) for seed in range(1, SEEDS + 1)]
+    with ProcessPoolExecutor(PROCESSES, get_context("forkserver")) as pool:
+        rans = list(pool.map(drawn, jobs, chunksize=5))
+    assert not [told(ran) for ran in rans if ran.failed]
+    assert sum(ran.lives - 1 for ran in rans) > SEEDS // 6
+    assert {ran.case.day for ran in rans} == set(DAYS)
+    assert len({kind_of(text) for ran in rans for text in ran.acted}) > len(fault_table()) // 2
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.stem)
 def test_what_once_broke_an_invariant_does_so_no_more(file):
     ran = run_case(load(file))
     assert not ran.failed, list(map(str, ran.broken))
-    assert ran.acted
+    assert ran.acted or ran.case.cuts or ran.case.said
 
 
 def test_the_swarm_knows_every_kind_of_fault():
     assert {kind_of(spec) for spec in FAULTS} == set(fault_table())
 
 
-def test_a_day_without_faults_is_complete_and_the_same_twice():
-    first, again = run_case(Case(7)), run_case(Case(7))
+@pytest.mark.parametrize("day", DAYS)
+def test_a_day_without_faults_is_complete_and_the_same_whatever_the_wall_clock_says(day):
+    first, again = run_case(Case(7, day=day)), run_case(Case(7, day=day), jump=True)
     assert first.outcome == "complete"
     assert not first.broken
     assert first.digest == again.digest
 
 
-def test_a_hot_flask_is_noticed(monkeypatch):
-    monkeypatch.setattr("labctl.engine.parts.never_hotter", lambda plan, read: ())
-    monkeypatch.setattr("labctl.engine.thermal_watch.ThermalWatch.see", lambda watch, sample: None)
-    monkeypatch.setattr("labctl.engine.verification.Verification.sampled", lambda self: None)
-    ran = run_case(Case(7, ("ssr_stuck_on@heater@up+60s",)))
-    assert {broken.number for broken in ran.broken} == {4}
+@pytest.mark.parametrize("day", DAYS)
+def test_a_planned_day_has_one_dose_by_pump_into_the_flask(day):
+    steps = [p.step.id for p in planned_day(day).steps if p.step.verb in {"inject", "hf_treat"}]
+    assert steps == ["s"]
 
 
-def test_a_planned_day_has_one_injection():
-    assert [p.step.id for p in day().steps if p.step.verb == "inject"] == ["s"]
+def test_there_are_38_invariants_and_each_is_judged_or_says_where():
+    assert list(TEXTS) == list(range(1, 39))
+    assert set(ELSEWHERE) < set(TEXTS)
+
+
+def test_what_fails_is_made_small(tmp_path):
+    befell = ("ssr_stuck_on@heater@up+60s", "lamp_off@uvvis@look+5s", "echo@bus@stay+0s")
+    case = Case(7, befell, (Said(300, "note", "a"),))
+
+    def weakened(run, executor):
+        contactor(run, executor)
+
+    least = shrunk(run_case(case, weakened), weakened)
+    assert least.failed
+    assert [kind_of(text) for text in least.case.faults] == ["ssr_stuck_on"]
+    assert not least.case.said
+    save(least.case, tmp_path / "case.json", list(map(str, least.broken)))
+    assert load(tmp_path / "case.json") == least.case
+
+
+CHEAP = ("dose cap", "heat off first", "contactor", "pumps stop", "n2_or_vac", "held time")
+
+
+@pytest.mark.parametrize("rule", CHEAP)
+def test_a_rule_that_is_taken_out_is_missed(rule):
+    mutant = next(row for row in MUTANTS if row.rule == rule)
+    assert judge(mutant).killed
+
+
+def test_every_rule_of_the_rig_has_a_mutant():
+    rig = planned_day("sulfide").rig.model
+    assert {rule.id for rule in rig.interlocks} <= {row.rule for row in MUTANTS} <= set(WEAKEN)
+
+
+def test_the_page_says_what_held_and_what_befell():
+    row = {"seed": 1, "outcome": "safe", "broken": [], "lives": 2, "acted": ["echo@bus"]}
+    text = page([{**row, "noticed": [["echo@bus", 3.0]]}])
+    assert "| 14 | no dose is more than planned" in text
+    assert "| `echo` | 1 | 1 | 3 s | 3 s |" in text

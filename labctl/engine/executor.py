@@ -25,6 +25,7 @@ from labctl.engine.past import Past
 from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import SafeState, at_the_end
 from labctl.engine.sequences import ABORT, WAYS, Action
+from labctl.engine.wall import watch_wall_clock
 from labctl.errors import (
     AbortedError,
     DeviceError,
@@ -95,6 +96,7 @@ class Executor:
             self._begin(self.parts.watchers(self._bench.anchors))
             if not run.simulated:
                 self._begin([("record", self._watch_record())])
+                self._begin([("wall clock", watch_wall_clock(run))])
             run.machine.fire(Trigger.STARTED)
             if resumed is not None:
                 await self._abandonable(resumed.warm_again(), "warm again")
@@ -117,6 +119,8 @@ class Executor:
 
     def _say_what_is_left(self) -> None:
         run = self._run
+        if self._resumption is not None:
+            self._resumption.leave()
         for left in left_over(run, self.parts.doses):
             run.event("left", str(left), {"place": left.place, "holds": left.holds, "do": left.do})
 

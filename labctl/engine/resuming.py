@@ -42,6 +42,8 @@ class Resumption:
         self._parts = parts
         self._run = parts.run
         run = self._run
+        self._begun = False
+        self._open = {n: dose.row for dose in past.doses.values() for n in dose.open_intents}
         run.elapsed.begin_at(past.elapsed_s)
         run.elapsed.freeze()
         run.deviations.extend(past.deviations)
@@ -56,6 +58,16 @@ class Resumption:
         failed = await SafeState(self._run).reach(STILL)
         if failed:
             raise AbortedError(f"the rig does not stand still: {'; '.join(failed)}")
+
+    def leave(self) -> None:
+        """Write down that what nobody came to judge is unknown."""
+        record, now_ns = self._run.record, self._run.clock.now_ns()
+        self._never_begun()
+        for intent, row in self._open.items():
+            why = {"why": "the run ended before anybody judged it"}
+            record.settle(intent, now_ns, "unknown", why)
+            record.dose(replace(row, state="unknown", end_ns=now_ns))
+        self._open.clear()
 
     async def inspect(self) -> None:
         """Show what is found against what is expected; go on only if a person says so.
@@ -139,11 +151,7 @@ class Resumption:
         return answer.choice
 
     async def _ledger(self) -> None:
-        now_ns = self._run.clock.now_ns()
-        for intent in self.past.never_begun:
-            self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
-        for intent, like in self.past.left_open:
-            self._run.record.settle(intent, now_ns, like.state, _scalars(like.result))
+        self._never_begun()
         for pump, known in self.past.lines.items():
             self._parts.doses.lines.restore(pump, known)
         drawn = list(self.past.kept.drawn)
@@ -154,6 +162,16 @@ class Resumption:
             self._parts.doses.take_over(given)
         for _, volume_ml in drawn:
             self._run.shrink(volume_ml)
+
+    def _never_begun(self) -> None:
+        """Settle once what never began, or is settled already under another dose."""
+        if self._begun:
+            return
+        self._begun, now_ns = True, self._run.clock.now_ns()
+        for intent in self.past.never_begun:
+            self._run.record.settle(intent, now_ns, "refused", {"why": "cut off before it began"})
+        for intent, like in self.past.left_open:
+            self._run.record.settle(intent, now_ns, like.state, _scalars(like.result))
 
     async def _known(self, dose: PastDose) -> Given:
         """Return a dose as it is known now: counted by its pump, or judged by a person."""
@@ -212,6 +230,7 @@ class Resumption:
         data |= {"delivered_ml": given.delivered_ml, **self._parts.doses.line_state(dose.row)}
         for intent in dose.open_intents:
             run.record.settle(intent, now_ns, outcome, data)
+            self._open.pop(intent, None)
         state = "done" if given.pushed_ml > 0.0 else "refused"
         row = replace(dose.row, state=state, end_ns=now_ns, delivered_ml=given.delivered_ml)
         given.row = row
