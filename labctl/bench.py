@@ -331,6 +331,10 @@ class Bench(Protocol):
         """Take the lamp reference of a track's spectrometer, in the solvent before the dots."""
         ...
 
+    async def warm_lines(self) -> None:
+        """Heat the line that is kept warm, to the warmest of what it holds."""
+        ...
+
     async def lamp(self, over_s: float) -> tuple[float, float]:
         """Watch the lamp for s: share of the detector's range, drift as a fraction per minute.
 

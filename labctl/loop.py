@@ -199,14 +199,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
         What the caller itself will do next, and holds no timer for yet, is the horizon.
         """
-        if self.horizon_ns is not None and self.horizon_ns <= t_ns:
+        horizon_ns, scheduled = self.horizon_ns, self._scheduled
+        if horizon_ns is not None and horizon_ns <= t_ns:
             return False
-        if not self.inbox.empty():
+        if self._ready or not self.inline or self._speed is not None or not self.inbox.empty():
             return False
-        if not self.inline or self._ready or self._speed is not None:
-            return False
-        scheduled = self._scheduled
-        if self._prune() and scheduled[0].key[0] <= t_ns:
+        if scheduled and scheduled[0]._cancelled:
+            self._prune()
+        if scheduled and scheduled[0].key[0] <= t_ns:
             return False
         self._now_ns = max(self._now_ns, t_ns)
         return True

@@ -93,6 +93,8 @@ _TABLE = {
     for segment in range(8)
     for part, shape in enumerate("STP")
 }
+_SHAPES = {address: parameter.shape for address, parameter in _TABLE.items()}
+_POWERS = (1.0, 10.0)
 _SETPOINTS = frozenset({2, 24, 25, 26})
 
 
@@ -271,8 +273,12 @@ class SimEurotherm3216:
         """Return the word at an address; a gap reads as 0."""
         if address not in _TABLE:
             return 0
-        scaled = round(self._value(address) * 10.0 ** self._decimals(address))
-        return max(-_MOST_INTEGER, min(scaled, _MOST_INTEGER))
+        live = self._live.get(address)
+        value = live() if live else self._values[address]
+        scaled = round(value * _POWERS[self._decimals(address)])
+        if -_MOST_INTEGER <= scaled <= _MOST_INTEGER:
+            return scaled
+        return _MOST_INTEGER if scaled > 0 else -_MOST_INTEGER
 
     def _wide(self, number: int) -> bytes:
         value = self._value(number)
@@ -285,7 +291,7 @@ class SimEurotherm3216:
         return live() if live else self._values[number]
 
     def _decimals(self, address: int) -> int:
-        shape = _TABLE[address].shape if address in _TABLE else "I"
+        shape = _SHAPES.get(address, "I")
         if shape in "IS" or self._values[12550]:
             return 0
         return round(self._values[525]) if shape == "T" else 1

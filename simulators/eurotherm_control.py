@@ -70,7 +70,8 @@ class ControlLoop:
 
     def step(self, measured_c: float, dt_s: float) -> float:
         """Move on by one period and return the output."""
-        self._move_setpoint(dt_s)
+        if self.working_c != self.target_c:
+            self._move_setpoint(dt_s)
         if self.manual:
             self._hold(measured_c, min(self.manual_output, self.high))
             return self.output
@@ -80,7 +81,8 @@ class ControlLoop:
         error_k = self._reference_c - measured_c
         wanted_k = error_k + self._trend_k(error_k, dt_s)
         total = wanted_k / tuning.band_k + tuning.slope_s_k * slope_k_s + self._integral
-        self.output = self.manual_output = min(max(total, 0.0), self.high)
+        output = 0.0 if total < 0.0 else total
+        self.output = self.manual_output = self.high if output > self.high else output
         if tuning.integral_s and 0.0 < total < self.high and abs(error_k) < tuning.band_k:
             self._integral += error_k / tuning.band_k * dt_s / tuning.integral_s
         return self.output

@@ -44,7 +44,9 @@ class ModbusSlave:
 
     def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
         """Take bytes at `t_ns`; return (delay in ns, reply) for each request to this unit."""
-        replies = []
+        replies: list[tuple[int, bytes]] = []
+        if not data:
+            return replies
         for request in self._reader.take(data, t_ns):
             if request[0] == self.address:
                 replies.append((_TURN_ROUND_NS, self._answer(request, t_ns)))

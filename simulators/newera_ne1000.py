@@ -23,6 +23,7 @@ _ROW_MM, _ROW_MAX_ML_MIN, _ROW_MIN_ML_MIN = 14.43, 6.172, 6.876e-3 / 60
 _ML_MIN = {"MM": 1.0, "MH": 1 / 60, "UM": 1e-3, "UH": 1e-3 / 60}
 _ML = {"ML": 1.0, "UL": 1e-3}
 _SHORT_ML = 1e-9
+_MOVING = frozenset({"I", "W", "X"})
 
 _REQUEST = re.compile(r"(\*|\d{0,2})(.*)", re.ASCII | re.DOTALL)
 _NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
@@ -229,7 +230,7 @@ class _Motor:
     def advance(self, t_ns: int) -> bool:
         """Move to `t_ns`, ending each phase at its exact time; return whether the motor stalled."""
         stalled = False
-        while self._is_moving() and self._at_ns < t_ns:
+        while self.status in _MOVING and self._at_ns < t_ns:
             phase = self._phases[self._running]
             purging = self.status == "X"
             rate_ml_min = self._limits_ml_min()[1] if purging else self._rate_of(phase)
@@ -395,7 +396,7 @@ class _Motor:
         return moved_ml >= volume_ml - _SHORT_ML
 
     def _is_moving(self) -> bool:
-        return self.status in {"I", "W", "X"}
+        return self.status in _MOVING
 
     def _rate_of(self, phase: _Phase) -> float:
         return phase.rate * _ML_MIN[phase.rate_unit]

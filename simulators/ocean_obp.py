@@ -329,8 +329,10 @@ class SimQePro(SimObp):
 
     def advance(self, t_ns: int) -> None:
         """Let the detector approach where the cooler, or the room, pulls it."""
-        share = 1.0 - math.exp(-(t_ns - self._at_ns) / _COOLER_NS)
-        self._detector_c += share * (self._goal_c() - self._detector_c)
+        goal_c = self._goal_c()
+        if goal_c != self._detector_c:
+            share = 1.0 - math.exp(-(t_ns - self._at_ns) / _COOLER_NS)
+            self._detector_c += share * (goal_c - self._detector_c)
         self._at_ns = t_ns
 
     def _goal_c(self) -> float:

@@ -72,7 +72,7 @@ class RigWorld:
         self.spec = spec
         self._stocks = {reagent.name: stock_of(reagent) for reagent in spec.reagents}
         self._streams: dict[str, random.Random] = {}
-        self._next_ns = TICK_NS
+        self.due_ns = TICK_NS
         self._plant_ns = 0
         self._released_ns: int | None = None
         self.flask = Flask(spec, self._stocks.values())
@@ -153,7 +153,8 @@ class RigWorld:
         """Say whether an instrument on a port has something to say that nobody asked for."""
         if self._faults is not None and self._bench.taps[port].junk:
             return True
-        return any(map(_SPEAKS, self._talkers.get(port, ())))
+        talkers = self._talkers.get(port)
+        return talkers is not None and any(map(_SPEAKS, talkers))
 
     def device(self, name: str) -> SimDevice:
         """Return one simulated instrument.
@@ -167,18 +168,18 @@ class RigWorld:
 
     def advance(self, t_ns: int) -> None:
         """Bring everything to the last tick at or before `t_ns`; never goes back."""
-        while self._next_ns <= t_ns:
-            self._tick(self._next_ns)
+        while self.due_ns <= t_ns:
+            self._tick(self.due_ns)
 
     def get(self, thing: str, t_ns: int) -> float:
         """Return what a sensor sees; an unknown thing is what was last put, else 0."""
-        if self._next_ns <= t_ns:
+        if self.due_ns <= t_ns:
             self.advance(t_ns)
         return self._things.get(thing)
 
     def put(self, thing: str, value: float, t_ns: int) -> None:
         """Act on a thing; an unknown one remembers the value."""
-        if self._next_ns <= t_ns:
+        if self.due_ns <= t_ns:
             self.advance(t_ns)
         self._things.put(thing, value)
         if thing.startswith(_FLUSH):
@@ -266,7 +267,7 @@ class RigWorld:
         self.flask.settle(self._plant_ns)
 
     def _tick(self, t_ns: int) -> None:
-        self._next_ns = t_ns + TICK_NS
+        self.due_ns = t_ns + TICK_NS
         for advance in self._clockwork:
             advance(t_ns)
         if self._faults is not None:
@@ -295,7 +296,8 @@ class _Line:
 
     def feed(self, data: bytes, t_ns: int) -> list[tuple[int, bytes]]:
         """Let the instruments hear bytes that arrived at `t_ns`; return what they answer."""
-        self._world.advance(t_ns)
+        if self._world.due_ns <= t_ns:
+            self._world.advance(t_ns)
         if len(self._devices) == 1:
             return self._devices[0].feed(data, t_ns)
         return [reply for device in self._devices for reply in device.feed(data, t_ns)]

@@ -79,7 +79,7 @@ class Things:
     def get(self, thing: str) -> float:
         """Return what is there; 0 for what nobody ever touched."""
         sensor = self._sensors.get(thing)
-        return self._remembered.get(thing, 0.0) if sensor is None else float(sensor())
+        return float(sensor()) if sensor is not None else self._remembered.get(thing, 0.0)
 
     def put(self, thing: str, value: float) -> None:
         """Act on a thing, or remember the value of one that the plant has no part of.

@@ -10,6 +10,7 @@ COMMANDS: dict[str, Row] = {
     "dry-run": ("dry", "RECIPE", "the whole run on simulated instruments, in seconds"),
     "preflight": ("preflighting", "RIG", "leaks, gas, trap, probes, stirring, lamp: fit to run?"),
     "run": ("running", "RECIPE", "on real instruments, guarded, detached from this terminal"),
+    "shutdown": ("shutting", "RIG", "after a run: lines flushed, HF apart, trap, what is left"),
     "resume": ("resuming", "RUN", "go on with a run that was cut off; looks and asks first"),
     "watch": ("watching", "RUN", "follow the live run and answer its questions"),
     "ctl": ("commanding", "VERB", "one command to the live run: freeze, park, resume, abort, …"),

@@ -62,6 +62,8 @@ def as_text(plan: Plan, course: Course, findings: Sequence[Finding]) -> list[str
         [paint("Volumes in mL", "bold"), *_volumes(plan)],
         [paint("A person is needed", "bold"), *_people(plan, course)],
     ]
+    if failing := _failing(plan):
+        parts.append([paint("If one of these fails", "bold"), *failing])
     if plan.recipe.head.assumed:
         parts.append([paint("Assumed, since the source does not say", "bold"), *_assumed(plan)])
     if findings:
@@ -80,6 +82,7 @@ def _step(planned: PlannedStep, course: Course) -> Json:
         "stage": planned.stage,
         "parent": planned.parent,
         "summary": planned.step.summary(),
+        "on_fail": planned.step.said_on_fail(),
         "start_s": start_s,
         "duration_s": took_s if known or course.simulated else None,
         "estimated_s": estimate.duration_s if known else None,
@@ -162,6 +165,13 @@ def _timed_step(plan: Plan, course: Course, planned: PlannedStep, room: int) -> 
         planned.step.id,
         clipped("  " * bool(planned.parent) + planned.step.summary(), room),
     )
+
+
+def _failing(plan: Plan) -> list[str]:
+    """List the steps that say themselves what is done when they fail."""
+    said = [(planned.step, planned.step.said_on_fail()) for planned in plan.steps]
+    lines = (f"{step.id} ({step.summary()}): {how}" for step, how in said if how)
+    return [f"  {line}" for line in wrapped(lines)]
 
 
 def _length(seconds: float) -> str:

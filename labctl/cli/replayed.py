@@ -10,18 +10,47 @@ from labctl.cli.board import Painter
 from labctl.cli.text import clock, rounded, table, wrapped
 from labctl.record.reader import NS
 from labctl.record.rows import Json, RunRow
-from labctl.replay import Replayed, Timer, ToCome
+from labctl.replay import Remade, Replayed, Timer, ToCome
 from labctl.units import show
 
 _KNOWN_BY = {"plateau": "to the plateau of the frames", "estimate": "as the detector estimates"}
 
 
-def plain(made: Replayed) -> dict[str, Json]:
+def plain(made: Replayed | Remade) -> dict[str, Json]:
     """Give one decision as JSON has it; times in s since the run, or the spectra, began."""
+    return _course(made) if isinstance(made, Remade) else _saturation(made)
+
+
+def _course(made: Remade) -> dict[str, Json]:
+    watch, outcome, row = made.watch, made.outcome, made.watch.recorded
+    recorded: dict[str, Json] | None = None
+    if row is not None:
+        ended_s = None if row.at_ns is None else row.at_ns / NS
+        at_s = watch.seen[-1].t_s if watch.seen and row.at_ns is not None else None
+        recorded = {"verdict": row.verdict, "at_s": at_s, "ended_s": ended_s, "reason": row.reason}
+    return {
+        "step": watch.step,
+        "kind": made.criterion.kind,
+        "started_s": watch.started_s,
+        "frames": len(watch.seen),
+        "frames_later": len(watch.later),
+        "recorded": recorded,
+        "replayed": {
+            "verdict": outcome.verdict,
+            "at_s": outcome.at_s,
+            "frames": outcome.frames,
+            "reason": outcome.reason,
+            "evidence": made.evidence,
+        },
+    }
+
+
+def _saturation(made: Replayed) -> dict[str, Json]:
     watch, outcome, last = made.watch, made.outcome, made.outcome.last
     evidence: Mapping[str, Json] = {} if last is None else dict(last.evidence())
     return {
         "step": watch.step,
+        "kind": "saturated",
         "started_s": watch.started_s,
         "frames": len(watch.seen),
         "frames_later": len(watch.later),
@@ -60,7 +89,7 @@ def _left(to_come: ToCome) -> dict[str, Json]:
 
 
 def lines(
-    made: Sequence[Replayed], estimator: str, meta: RunRow | None, paint: Painter
+    made: Sequence[Replayed | Remade], estimator: str, meta: RunRow | None, paint: Painter
 ) -> Iterator[str]:
     """Yield what a person reads: each decision as recorded and as made again, and the timers."""
     begins = None if meta is None else dt.datetime.fromisoformat(meta.started_local)
@@ -74,10 +103,36 @@ def lines(
         yield paint(meta.id, "bold")
         yield from wrapped([meta.recipe_name])
     if not made:
-        yield "No step of this run waited for saturation; nothing can be decided again."
+        yield "No step of this run waited for the peak; nothing can be decided again."
     for one in made:
         yield ""
-        yield from _decision(one, estimator, at, paint)
+        if isinstance(one, Remade):
+            yield from _on_course(one, estimator, at, paint)
+        else:
+            yield from _decision(one, estimator, at, paint)
+
+
+def _on_course(
+    made: Remade, estimator: str, at: Callable[[float], str], paint: Painter
+) -> Iterator[str]:
+    watch, outcome, criterion = made.watch, made.outcome, made.criterion
+    slow = show(criterion.slower_than_nm_min, "wavelength rate")
+    asked = f"1S slower than {slow}?"
+    if criterion.kind == "reaches":
+        sign, target = (">=" if criterion.rising else "<="), show(criterion.target_nm, "wavelength")
+        lead = f", {show(criterion.lead_s, 'time')} ahead" if criterion.lead_s else ""
+        asked = f"1S {sign} {target}{lead}?"
+    usable = sum(frame.usable for frame in watch.seen)
+    seen = f"{len(watch.seen)} frames from {at(watch.started_s)}, {usable} usable"
+    yield paint(f"{watch.step}: {asked}", "bold") + f"  {seen}, peaks: {estimator}"
+    rows, row = [], watch.recorded
+    if row is not None and watch.seen:
+        rows.append(
+            ("recorded", row.verdict or "not decided", *_when(made, watch.seen[-1].t_s, at))
+        )
+    rows.append(("replayed", outcome.verdict, *_when(made, outcome.at_s, at)))
+    yield from (f"  {line}" for line in table(rows, head=("", "verdict", "at", "after")))
+    yield from (f"  {line}" for line in wrapped([f"replayed: {outcome.reason}"]))
 
 
 def _decision(
@@ -113,7 +168,7 @@ def _decision(
     yield from (f"  {line}" for line in wrapped(_missed(timer, at) for timer in made.timers))
 
 
-def _when(made: Replayed, t_s: float, at: Callable[[float], str]) -> tuple[str, str]:
+def _when(made: Replayed | Remade, t_s: float, at: Callable[[float], str]) -> tuple[str, str]:
     return at(t_s), rounded(t_s - made.watch.started_s)
 
 

@@ -16,7 +16,7 @@ from labctl.cli.text import Paint
 from labctl.errors import ExitCode, UsageError
 from labctl.record import find_run, open_run
 from labctl.record.rows import RunRow
-from labctl.replay import ESTIMATORS, RECORDED, Replayed, Watch, replay_run, replayed
+from labctl.replay import ESTIMATORS, RECORDED, Remade, Replayed, Watch, replay_run, replayed
 from labctl.replay.files import watch_of_files
 from labctl.units import parse
 
@@ -92,7 +92,7 @@ def _of_files(asked: argparse.Namespace, settings: Mapping[str, float], timer_s:
 
 def _tell(
     asked: argparse.Namespace,
-    made: Sequence[Replayed],
+    made: Sequence[Replayed | Remade],
     estimator: str,
     source: Mapping[str, str | list[str]],
     meta: RunRow | None,

@@ -27,6 +27,7 @@ LANDING_S = 120.0
 LANDING_FRAMES = 3
 STEADY_WINDOW_S = 120.0
 STEADY_SD = 2.0
+STEADY_MIN_POINTS = 6
 FROZEN = "the peak reads exactly the same every time"
 
 
@@ -150,7 +151,7 @@ def landing(aimed: Aimed, seen: Sequence[tuple[float, float, float]]) -> Landing
     return Landing(peak_nm, last[-1][2], over_nm, lead_s)
 
 
-def steadiness(rows: Sequence[tuple[float, float, float, float]]) -> tuple[float, float] | str:
+def steadiness(rows: Sequence[tuple[float, ...]]) -> tuple[float, float] | str:
     """Give how fast the peak moves over usable frames, nm/min ± sd; or say why it cannot be told.
 
     A row is s, nm at 25 °C, its sd, and nm as measured.
@@ -160,6 +161,24 @@ def steadiness(rows: Sequence[tuple[float, float, float, float]]) -> tuple[float
         return FROZEN
     found = course(times, peaks, sigmas, degree=1)
     return found if isinstance(found, str) else (found.rate_nm_s * 60, found.rate_sd_nm_s * 60)
+
+
+def is_steady(
+    rows: Sequence[tuple[float, ...]], t_s: float, waited_s: float, criterion: Criterion
+) -> tuple[bool, str]:
+    """Say whether the peak is steady at `t_s`, and why; no reason where there are too few frames.
+
+    Rows are as in `steadiness`, in order; `waited_s` is how long it was waited for.
+    """
+    window = [row for row in rows if row[0] >= t_s - STEADY_WINDOW_S]
+    if len(window) < STEADY_MIN_POINTS:
+        return False, ""
+    found = steadiness(window)
+    if isinstance(found, str):
+        return False, found
+    slope, sd = found
+    slow = abs(slope) + STEADY_SD * sd < criterion.slower_than_nm_min
+    return slow and waited_s >= criterion.not_before_s, f"1S moves {slope:+.2f} ± {sd:.2f} nm/min"
 
 
 def _about(in_s: float) -> str:

@@ -181,7 +181,7 @@ class EngineBench:
 
     def dip_k(self) -> float:
         """Return how far the flask fell since the last injection began, in K."""
-        return self._doses.dip_k()
+        return self._doses.dip.kelvin()
 
     def anchor(self, peak_nm: float) -> None:
         """Anchor the 25 °C scale of the peak on a cold measurement."""
@@ -218,6 +218,15 @@ class EngineBench:
         """Take the lamp reference."""
         await self._tracking.reference()
         self._run.flask = replace(self._run.flask, referenced=True)
+
+    async def warm_lines(self) -> None:
+        """Heat the line that is kept warm, to the warmest of what it holds."""
+        warm = self._run.rig.warm_line
+        loads = self._run.plan.scene.loads.values()
+        kept = [load.keep_at_c for load in loads if load.warmed_by and load.keep_at_c is not None]
+        if warm is not None and kept:
+            await warm.ramp(max(kept), 0.0)
+            self._run.event("warm_line", f"warm line to {max(kept):g} °C")
 
     async def lamp(self, over_s: float) -> tuple[float, float]:
         """Return the lamp's share of the detector's range, and its drift as a fraction per min."""

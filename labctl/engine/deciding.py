@@ -11,14 +11,13 @@ import numpy as np
 
 from labctl.bench import Criterion, Ruling
 from labctl.clock import NS
-from labctl.engine.aiming import STEADY_SD, STEADY_WINDOW_S, Aim, steadiness
+from labctl.engine.aiming import Aim, is_steady
 from labctl.engine.run import Run
 from labctl.record import InputRow
 from labctl.spectroscopy.photoluminescence import FLAT_POINTS, FLAT_SPANS_S, is_flat
 from labctl.spectroscopy.saturation import SaturationDetector, SaturationSettings, Verdict
 from labctl.spectroscopy.temperature import REFERENCE_C, Coefficient, band_between
 
-STEADY_MIN_POINTS = 6
 STIRRED = 0.5
 """A bar that turns more slowly than this part of what was asked for does not mix the flask."""
 FLAT_WINDOW_S = FLAT_SPANS_S[-1]
@@ -135,6 +134,12 @@ class Decision:
         if not self.settled:
             self.reason = f"time is over: {self.reason}"
         evidence = dict(self._verdict.evidence()) if self._verdict is not None else {}
+        if self._criterion.kind != "saturated":
+            evidence |= {
+                "rising": self._criterion.rising,
+                "slower_than_nm_min": self._criterion.slower_than_nm_min,
+                "not_before_s": self._criterion.not_before_s,
+            }
         if self._criterion.kind == "reaches":
             evidence |= self.aim.evidence()
         coefficient = self._tracking.coefficient
@@ -244,18 +249,12 @@ class Decision:
         self.reason = self.aim.reason
 
     def _steady(self, sighting: Sighting, t_s: float, hold: bool) -> None:
-        window = [row for row in self._rows if row[0] >= t_s - STEADY_WINDOW_S]
-        if len(window) < STEADY_MIN_POINTS:
-            return
-        found = steadiness(window)
-        if isinstance(found, str):
-            self.reason = found
-            return
-        slope, sd = found
-        self.reason = f"1S moves {slope:+.2f} ± {sd:.2f} nm/min"
-        waited_s = self._run.elapsed.now_s() - self._since_s
-        slow = abs(slope) + STEADY_SD * sd < self._criterion.slower_than_nm_min
-        if slow and waited_s >= self._criterion.not_before_s:
+        # Judged at the frame's time, which the record has, and not when it was looked at.
+        behind_s = (self._run.clock.now_ns() - sighting.t_ns) / NS
+        waited_s = self._run.elapsed.now_s() - behind_s - self._since_s
+        steady, reason = is_steady(self._rows, t_s, waited_s, self._criterion)
+        self.reason = reason or self.reason
+        if steady:
             self.settled = "steady"
 
 

@@ -15,8 +15,8 @@ from typing import cast
 from labctl.bench import DoseRequest, Loaded
 from labctl.capabilities import Gate, NoticesChanges, PumpState, SyringePump, Task, TaskKind
 from labctl.check.people import NOT_ALONE
-from labctl.clock import NS
 from labctl.engine.comms import is_lost
+from labctl.engine.dip import Dip, MoveEnds
 from labctl.engine.interlocks import Interlocks
 from labctl.engine.lines import Lines
 from labctl.engine.people import People
@@ -61,8 +61,7 @@ class Doses:
         self._poller = poller
         self.lines = Lines(run)
         self._given: dict[str, Given] = {}
-        self.before_c: float | None = None
-        self.lowest_c: float | None = None
+        self.dip = Dip(run)
         self.trim = 1.0
 
     async def give(self, request: DoseRequest) -> float:
@@ -73,7 +72,7 @@ class Doses:
         """
         request = self._trimmed(request)
         self._attended(request)
-        self.before_c = self.lowest_c = self._run.signals.value("flask.T")
+        self.dip.begin()
         load = self._run.plan.scene.loads[request.reagent]
         by_hand = request.by_hand or not load.pump
         given = self._given.get(request.id)
@@ -103,6 +102,12 @@ class Doses:
         The volume is on the pump's own scale, or what a person poured.
         """
         return tuple((row.row, row.pushed_ml, not row.unknown) for row in self._given.values())
+
+    def said(self, step: str) -> str:
+        """Say what the doses of a step have delivered, before anything is chosen; or nothing."""
+        given = self.given(step)
+        told = ", ".join(f"{show(ml, 'volume')} of {name}" for name, ml in given.items())
+        return f"given so far: {told}, and only what is missing will be given; " if told else ""
 
     async def together(self, requests: Sequence[DoseRequest]) -> None:
         """Give several doses at once; when one fails, the others are stopped.
@@ -135,12 +140,6 @@ class Doses:
         if row.by == "hand":
             return {}
         return self.lines.of(self._run.plan.scene.loads[row.reagent]).state()
-
-    def dip_k(self) -> float:
-        """Return how far the flask fell since the last dose began, in K."""
-        if self.before_c is None or self.lowest_c is None:
-            return 0.0
-        return self.before_c - self.lowest_c
 
     @staticmethod
     def _missing_ml(given: Given) -> float:
@@ -181,7 +180,7 @@ class Doses:
             raise
         given.pushed_ml = given.delivered_ml = request.volume_ml
         if request.over_s:
-            await run.elapsed.wait(f"{request.reagent} to go in", self._follow_dip, request.over_s)
+            await run.elapsed.wait(f"{request.reagent} to go in", self.dip.follow, request.over_s)
         self._write_down(given, intents, {"counted_ml": request.volume_ml})
         self._on_ledger(request, request.volume_ml)
 
@@ -293,27 +292,28 @@ class Doses:
         self, request: DoseRequest, load: Loaded, pump: SyringePump, wanted_ml: float
     ) -> str:
         """Push until the counter says so; pause while the flask is too cold. Say why it stopped."""
+        run = self._run
         rate = request.volume_ml / load.fraction / request.over_s * 60
         gate = await self._interlocks.permit(load.pump)
         left_ml = wanted_ml
         while left_ml > SHORT_ML / 2:
             await self._warm_enough(request)
-            await self._run.elapsed.gate()
-            freezes = self._run.elapsed.freezes
+            await run.elapsed.gate()
+            freezes = run.elapsed.freezes
             await self._start(pump, left_ml, rate, gate)
-            started_s = self._run.elapsed.now_s()
+            started_s = run.elapsed.now_s()
             allowed_s = left_ml / rate * 60 * LATE_FACTOR + LATE_S
-            stopped = _Stopped(self, request, load)
+            stopped = MoveEnds(run, self.dip, load.pump, request.keep_above_c, self._lost)
             waits_for = f"{request.reagent}: {show(wanted_ml, 'volume')} to go in"
             ends_s = started_s + left_ml / rate * 60
-            in_time = await self._run.elapsed.wait(waits_for, stopped, allowed_s, ends_s)
+            in_time = await run.elapsed.wait(waits_for, stopped, allowed_s, ends_s)
             if not in_time or stopped.cold or stopped.lost:
                 await pump.stop()
             counted_ml = await pump.dispensed_ml()
             left_ml = wanted_ml - counted_ml
             if not in_time:
                 return f"it was still running after {show(allowed_s, 'time')}"
-            if not stopped.cold and self._run.elapsed.freezes == freezes:
+            if not stopped.cold and run.elapsed.freezes == freezes:
                 return await self._why(pump)
         return ""
 
@@ -425,12 +425,6 @@ class Doses:
         amount = None if request.amount_mmol is None else request.amount_mmol * self.trim
         return replace(request, volume_ml=request.volume_ml * self.trim, amount_mmol=amount)
 
-    def _follow_dip(self) -> bool:
-        at_c = self._run.signals.value("flask.T")
-        if at_c is not None:
-            self.lowest_c = at_c if self.lowest_c is None else min(self.lowest_c, at_c)
-        return False
-
     def _lost(self, pump: str) -> bool:
         policy, polled = policy_of(self._run.plan.rig, pump), self._poller.polled(pump)
         return is_lost(polled, policy, self._run.clock.now_ns())
@@ -468,29 +462,3 @@ def _must_have_kept_its_counter(pump: SyringePump) -> None:
     change = pump.changed() if isinstance(pump, NoticesChanges) else None
     if change is not None:
         raise RefusedByDeviceError(pump.name, "its counter", "what it has infused", change.text)
-
-
-class _Stopped:
-    """Says whether the pump has stopped, must stop since the flask is too cold, or is lost."""
-
-    def __init__(self, doses: Doses, request: DoseRequest, load: Loaded) -> None:
-        self.cold = self.lost = False
-        self._doses = doses
-        self._pump = load.pump
-        self._limit_c = request.keep_above_c
-        self._signal = f"{load.pump}.infusing"
-        self._signals = doses._run.signals  # noqa: SLF001 - one unit
-        self._after_ns = doses._run.clock.now_ns() + round(0.5 * NS)  # noqa: SLF001 - one unit
-
-    def __call__(self) -> bool:
-        self._doses._follow_dip()  # noqa: SLF001 - one unit
-        at_c = self._signals.value("flask.T")
-        if self._limit_c is not None and at_c is not None and at_c < self._limit_c:
-            self.cold = True
-            return True
-        self.lost = self._doses._lost(self._pump)  # noqa: SLF001 - one unit
-        if self.lost:
-            return True
-        latest = self._signals.latest.get(self._signal)
-        fresh = latest is not None and latest.t_ns >= self._after_ns
-        return fresh and self._signals.value(self._signal) == 0.0

@@ -96,7 +96,8 @@ class Failing:
             ("retry", "skip", "park", "abort") if may_skip(step) else ("retry", "park", "abort")
         )
         after_s = run.plan.recipe.head.problem.unanswered
-        question = Question(f"{step.id} failed: {reason}", choices, "park", after_s)
+        text = f"{self._parts.doses.said(step.id)}{step.id} failed: {reason}"
+        question = Question(text, choices, "park", after_s)
         answer = await self._within(self._parts.people.ask(question), f"question {step.id}")
         if answer.choice in {"retry", "skip"}:
             run.deviation(f"{step.id}: {answer.choice} after: {reason}")

@@ -11,6 +11,7 @@ from labctl.clock import NS
 from labctl.engine.bench import EngineBench, RunStep
 from labctl.engine.comms import Comms
 from labctl.engine.doses import IDLE_POLL_S, Doses
+from labctl.engine.fitness import PREFLIGHT
 from labctl.engine.interlocks import Interlocks, Rule
 from labctl.engine.optics import Optics
 from labctl.engine.people import People, dimension_of_hand
@@ -251,12 +252,9 @@ class Parts:
                 output = run.rig.output(role)
                 await output.board.switch(output.name, True)
                 run.commanded[role] = True
-        warm = run.rig.warm_line
-        loads = run.plan.scene.loads.values()
-        kept = [load.keep_at_c for load in loads if load.warmed_by and load.keep_at_c is not None]
-        if warm is not None and kept:
-            await warm.ramp(max(kept), 0.0)
-            run.event("warm_line", f"warm line to {max(kept):g} °C")
+        # A preflight that is to come warms it when all is fit; a resumed run has it behind itself.
+        if not (shuts and run.plan.steps[0].step.verb == PREFLIGHT):
+            await bench.warm_lines()
 
     def _told(self, name: str, message: str, silent: bool) -> None:
         if silent:

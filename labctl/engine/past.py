@@ -118,6 +118,11 @@ def past_of(run: Run) -> Past:
     )
 
 
+def stood(run: Run) -> list[tuple[float, float]]:
+    """Return from when to when the run's own clock stood, in s since the run began."""
+    return [(start / NS, end / NS) for start, end in _stood(run).items()]
+
+
 def _stood(run: Run) -> dict[int, int]:
     """Return until when the run's own clock stood, by when it stopped, in ns; frozen or cut off."""
     found: dict[int, int] = {}

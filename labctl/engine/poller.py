@@ -65,7 +65,8 @@ class Poller:
             while self._due:
                 due_ns, _, polled = heapq.heappop(self._due)
                 await self._clock.sleep_until(due_ns, Priority.POLL)
-                after_ns = max(due_ns + polled.period_ns, self._clock.now_ns())
+                after_ns, now_ns = due_ns + polled.period_ns, self._clock.now_ns()
+                after_ns = max(after_ns, now_ns)
                 heapq.heappush(self._due, (after_ns, next(self._order), polled))
                 if not polled.running:
                     self._start(polled)
@@ -112,7 +113,8 @@ class Poller:
         try:
             values = await polled.poll()
             polled.failed, polled.answered_ns = 0, self._clock.now_ns()
-            self._speaks(polled)
+            if polled.silent:
+                self._speaks(polled)
         except AbandonedError:
             return
         except DeviceError as error:
@@ -126,9 +128,8 @@ class Poller:
         polled.sink(values)
 
     def _speaks(self, polled: Polled) -> None:
-        if polled.silent:
-            polled.silent = False
-            self._told(polled.name, "answers again", False)
+        polled.silent = False
+        self._told(polled.name, "answers again", False)
 
 
 async def _go_on(coroutine: Coroutine[object, None, None], waits_for: object) -> None:

@@ -71,6 +71,7 @@ class Preflighting(Step):
         failed = [str(row) for row in self._outcomes.values() if not row.passed]
         if failed:
             raise StepFailedError(f"not fit to run: {'; '.join(failed)}")
+        await bench.warm_lines()
 
     def _to_do(self) -> list[Check]:
         """Return what must be looked at; the vacuum of a leak test needs a trap cold now."""

@@ -112,11 +112,11 @@ class Resumption:
             return True
         if step.resume in {Resume.IDEMPOTENT, Resume.CONTINUE}:
             return True
-        known = self._said(step.id)
-        text = f"{step.id} ({step.summary()}) was cut off{known}; run it again?"
+        known = self._parts.doses.said(step.id)
+        text = f"{known}{step.id} ({step.summary()}) was cut off; run it again?"
         again = await self._chosen(text, ("again", "done", "park", "abort")) == "again"
         for name in self._with_hf(step) if again else ():
-            item = f"{name} contains HF: go on with {step.id}{known}"
+            item = f"{known}{name} contains HF: go on with {step.id}"
             await self._parts.people.confirm((item,), HF_SIGNERS, name)
         return again
 
@@ -137,11 +137,6 @@ class Resumption:
         if answer.choice in {"park", "abort"}:
             raise AbortedError(f"{answer.choice}: not resumed")
         return answer.choice
-
-    def _said(self, step: str) -> str:
-        given = self._parts.doses.given(step)
-        told = ", ".join(f"{show(ml, 'volume')} of {name}" for name, ml in given.items())
-        return f"; given so far: {told}, and only what is missing will be given" if told else ""
 
     async def _ledger(self) -> None:
         now_ns = self._run.clock.now_ns()

@@ -38,15 +38,15 @@ class Signals:
 
     def value(self, signal: str) -> float | None:
         """Return the latest fresh value, at the end of its trusted range if beyond, or None."""
-        reading = self._read(signal) if self.looks_back else self.latest.get(signal)
+        looks_back = self.looks_back
+        reading = self._read(signal) if looks_back else self.latest.get(signal)
         if reading is None:
             return None
         _, value, quality, t_ns = reading
         if value is None or quality is Quality.BAD:
             return None
-        if not self.looks_back and self._clock.now_ns() - t_ns > (
-            self._patience_ns.get(signal, self._stale_ns) if self._patience_ns else self._stale_ns
-        ):
+        age_ns = self._clock.now_ns() - t_ns
+        if age_ns > self._stale_ns and not (looks_back or self._patient(signal, age_ns)):
             return None
         if quality is Quality.GOOD:
             return value
@@ -90,6 +90,9 @@ class Signals:
             if t_ns < first_ns or value is None or quality is Quality.BAD:
                 return False
         return True
+
+    def _patient(self, signal: str, age_ns: int) -> bool:
+        return age_ns <= self._patience_ns.get(signal, self._stale_ns)
 
     def _read(self, signal: str) -> Reading | None:
         if self.looks_back and signal in self.before:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,7 @@ class MantleModel:
     radiation_w_k4: float = 1.0e-10
 
 
-@dataclass(frozen=True, slots=True)
-class ThermalSample:
+class ThermalSample(NamedTuple):
     """One sample: s, °C, output as a fraction of full power; None is what is not known.
 
     `heating`: heat was asked for. `disturbed`: a dose or a quench is expected to show. `bare`: the

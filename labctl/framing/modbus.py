@@ -114,7 +114,7 @@ class RequestReader:
         """Add what arrived at `t_ns` and return the requests that are now whole, CRC included."""
         if not data:
             return []
-        if t_ns - self._last_ns > _SILENCE_NS:
+        if self._buffer and t_ns - self._last_ns > _SILENCE_NS:
             self._buffer.clear()
         self._last_ns = t_ns
         if not self._buffer and _is_request(data):

@@ -25,7 +25,7 @@ from labctl.engine.preflight import still_stands, with_preflight
 from labctl.engine.run import Run
 from labctl.errors import ExitCode, LabctlError, UsageError
 from labctl.hardware.launch import GUARD_LOG
-from labctl.hardware.order import captures, only_preflight, placed, replace_recipe, resumes
+from labctl.hardware.order import captures, placed, preflights, replace_recipe, resumes
 from labctl.loop import Inbox
 from labctl.plan import Plan
 from labctl.readings import Event
@@ -69,8 +69,11 @@ def _fit_first(planned: Plan, directory: Path) -> Plan:
         except OSError as error:  # it stands in the record; the next run looks again
             sys.stderr.write(f"labctl: the preflight is not kept: {error}\n")
 
+    how = preflights(directory)
+    if how == "none":
+        return planned
     stands = still_stands(planned, runs, local_now())
-    return with_preflight(planned, stands, told, alone=only_preflight(directory))
+    return with_preflight(planned, stands, told, alone=how == "alone")
 
 
 async def _conducted(planned: Plan, directory: Path) -> ExitCode:

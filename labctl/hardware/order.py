@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from labctl.clock import local_now
 from labctl.errors import UsageError
@@ -31,11 +31,13 @@ def place(
     *,
     capture: bool = False,
     preflight: bool = False,
+    ends: bool = False,
 ) -> None:
     """Write an order into a run's directory, which is made.
 
     `used` are the texts of the files that the recipe uses, by their names relative to it; with
-    `capture` all that crosses the ports is kept; `preflight` is the preflight and nothing else.
+    `capture` all that crosses the ports is kept; `preflight` is the preflight and nothing else,
+    `ends` has none: the rig is shut down.
 
     Raises:
         UsageError: the directory cannot be made.
@@ -57,6 +59,7 @@ def place(
         "sample": request.sample,
         "capture": capture,
         "preflight": preflight,
+        "ends": ends,
     }
     (directory / FILE_NAME).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
 
@@ -87,10 +90,12 @@ def captures(directory: Path) -> bool:
     return bool(words.get("capture"))
 
 
-def only_preflight(directory: Path) -> bool:
-    """Say whether the order is a preflight and nothing else."""
+def preflights(directory: Path) -> Literal["first", "alone", "none"]:
+    """Say whether the order begins with a preflight, is nothing else, or has none."""
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
-    return bool(words.get("preflight"))
+    if words.get("preflight"):
+        return "alone"
+    return "none" if words.get("ends") else "first"
 
 
 def placed(directory: Path) -> Request:
@@ -101,7 +106,7 @@ def placed(directory: Path) -> Request:
     """
     words = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     request = Request(directory / RECIPE, directory / RIG, directory / SHEET, words["settings"])
-    # A preflight names what is overdue itself, beside all else that is not fit.
-    judged = not words.get("resume") and not words.get("preflight")
+    # A preflight names what is overdue itself; a shutdown waits for no calibration.
+    judged = not any(words.get(kind) for kind in ("resume", "preflight", "ends"))
     today = replace(request, now=local_now(), hardware=judged)
     return replace(today, operator=words["operator"], sample=words["sample"])

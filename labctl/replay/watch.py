@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,13 +92,13 @@ class Watch:
         return float(np.median(last)) if last else math.nan
 
 
-def watches(run: Run) -> list[Watch]:
-    """Read all decisions on saturation, in the order they were begun.
+def watches(run: Run, kinds: Container[str] = frozenset({"saturated"})) -> list[Watch]:
+    """Read all decisions of some kinds, in the order they were begun.
 
     Raises:
         RecordError: the record is damaged.
     """
-    made = [row for row in run.decisions if row.kind == "saturated"]
+    made = [row for row in run.decisions if row.kind in kinds]
     if not made:
         return []
     course = _Course(run)
@@ -163,6 +163,11 @@ def _watch(run: Run, row: DecisionRow, course: _Course, told: Mapping[str, WaitU
         _injected(doses, ended_s),
         row,
     )
+
+
+def step_of(run: Run, name: str) -> WaitUntil | None:
+    """Return a waiting step of the recipe in the record by its id, whatever its round."""
+    return _told(run).get(name.partition("#")[0])
 
 
 def _told(run: Run) -> dict[str, WaitUntil]:

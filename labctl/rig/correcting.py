@@ -38,6 +38,7 @@ class Corrected:
     def __init__(self, device: Device, correction: Correction) -> None:
         self.name = device.name
         self._device = device
+        self._notices = device if isinstance(device, NoticesChanges) else None
         self._correction = correction
         self._scaled = [channel.name in _IN_ITS_SCALE for channel in device.channels]
         self._raw = [n for n, c in enumerate(device.channels) if c.name in _THERMOMETERS]
@@ -58,7 +59,7 @@ class Corrected:
 
         They are rounded to tenths, as the device is set.
         """
-        change = self._device.changed() if isinstance(self._device, NoticesChanges) else None
+        change = None if self._notices is None else self._notices.changed()
         if change is None or change.found is None or change.meant is None:
             return change
         found, meant = (self._correction.corrected(c) for c in (change.found, change.meant))

@@ -42,7 +42,8 @@ class MemoryWire:
 
     async def write(self, data: bytes) -> None:
         """Send bytes; the replies are scheduled."""
-        begins_ns = max(self._clock.now_ns(), self._fed_ns)
+        begins_ns = self._clock.now_ns()
+        begins_ns = max(begins_ns, self._fed_ns)
         self._feed(data, begins_ns + len(data) * self._byte_ns)
 
     def take(self) -> bytes:
@@ -61,7 +62,9 @@ class MemoryWire:
     async def receive(self, deadline_ns: int) -> bytes:
         """Return the next bytes when they arrive, or none at the deadline."""
         pending, now_ns = self._pending, self._clock.now_ns()
-        due_ns = min(pending[0][0], deadline_ns) if pending else deadline_ns
+        due_ns = deadline_ns
+        if pending and pending[0][0] < deadline_ns:
+            due_ns = pending[0][0]
         if due_ns > now_ns:
             if self._clock.try_advance(due_ns):
                 now_ns = due_ns
@@ -83,7 +86,8 @@ class MemoryWire:
         self._fed_ns = free_ns = t_ns
         pending = self._pending
         for delay_ns, chunk in self._answering.feed(data, t_ns):
-            begins_ns = max(free_ns, t_ns + delay_ns)
+            begins_ns = t_ns + delay_ns
+            begins_ns = max(begins_ns, free_ns)
             if pending:
                 begins_ns = self._idle(begins_ns)
             free_ns = begins_ns + len(chunk) * self._byte_ns

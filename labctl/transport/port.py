@@ -155,7 +155,10 @@ class Port:
             self.lost = True
             raise
         finally:
-            self._release()
+            if self._gap_ns or self._waiting:
+                self._release()
+            else:
+                self._holder = None
         return reply
 
     async def tell(
@@ -213,7 +216,7 @@ class Port:
         self._holder = None
 
     async def _send(self, device: str, data: bytes, gate: Callable[[], None] | None) -> None:
-        if self._gap_ns:
+        if self._gap_ns and self._free_at_ns > self._clock.now_ns():
             await self._clock.sleep_until(self._free_at_ns)
         if self._owed:
             await self._settle()

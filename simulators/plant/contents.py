@@ -74,7 +74,11 @@ class Contents:
             self._forget_traces()
 
     def _exchanged(self, exchange: Exchange, temperature_c: float, dt_s: float) -> bool:
-        held = {**self._staying_mmol, ACID: self.volatile_mmol[ACID]}
+        staying = self._staying_mmol
+        begun = exchange.acetate in staying and exchange.acid in staying
+        if not begun and exchange.carboxylate not in staying:
+            return False
+        held = {**staying, ACID: self.volatile_mmol[ACID]}
         freed_mmol = set_free_mmol(exchange, held, temperature_c, dt_s)
         if abs(freed_mmol) < _TRACE_MMOL:
             return False

@@ -209,6 +209,7 @@ class LineHeater:
         self.temperature_c = parameters.ambient_c
         self.t_ns = 0
         self._heater_w = 0.0
+        self._decays_s, self._decay = 0.0, 1.0
 
     @property
     def heater_power_w(self) -> float:
@@ -243,11 +244,11 @@ class LineHeater:
         self.t_ns += round(dt_s * 1e9)
         line = self.parameters
         final_c = line.ambient_c + self._heater_w / line.to_air_w_k
-        decay = _cooling(line, dt_s)
-        self.temperature_c = final_c + (self.temperature_c - final_c) * decay
+        if dt_s != self._decays_s:
+            self._decays_s, self._decay = dt_s, _cooling(line, dt_s)
+        self.temperature_c = final_c + (self.temperature_c - final_c) * self._decay
 
 
-@lru_cache(maxsize=64)
 def _cooling(line: LineHeaterParameters, dt_s: float) -> float:
     """Share of a line's distance from its end that is left after `dt_s`."""
     return math.exp(-dt_s * line.to_air_w_k / line.heat_capacity_j_k)

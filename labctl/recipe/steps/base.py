@@ -76,6 +76,12 @@ class Step(Strict, ABC):
             StepFailedError: it cannot reach its end.
         """
 
+    def said_on_fail(self) -> str:
+        """Say what is done when the step fails, if it says so itself: `retry 2 times, then ask`."""
+        if self.on_fail == "retry":
+            return f"retry {self.retries} time{'s' * (self.retries > 1)}, then ask"
+        return self.on_fail or ""
+
     def children(self) -> tuple[Step, ...]:
         """Return the steps inside this one."""
         return ()

@@ -112,9 +112,14 @@ class WaitUntil(Step):
             condition = bench.condition(self.condition)
             held = await bench.wait(self.condition, lambda: condition() is True, timeout_s)
             return Ruling("true" if held else "timeout", f"{self.condition} did not come")
-        return await bench.decide(self._criterion(timeout_s))
+        return await bench.decide(self.criterion(timeout_s))
 
-    def _criterion(self, timeout_s: float) -> Criterion:
+    def criterion(self, timeout_s: float) -> Criterion:
+        """Return what is waited for on the track, for so long.
+
+        Raises:
+            StepFailedError: a target that cannot be read.
+        """
         if self.reaches:
             match = _REACHES.fullmatch(self.reaches)
             if match is None:

@@ -87,6 +87,20 @@ def _run(command, *arguments):
     return planning.run(command, [str(argument) for argument in arguments])
 
 
+def test_what_a_step_does_when_it_fails_stands_beside_it(short, capsys):
+    text = short.read_text(encoding="utf-8")
+    verb = next(line for line in text.splitlines() if "- stir: " in line)
+    speed = verb.partition("- stir: ")[2]
+    told = f"- stir: {{speed: {speed}, on_fail: retry, retries: 2}}"
+    short.write_text(text.replace(f"- stir: {speed}", told, 1), encoding="utf-8")
+    assert main(["plan", str(short)]) == 0
+    assert "rpm): retry 2 times, then ask" in capsys.readouterr().out
+    assert main(["plan", str(short), "--format", "json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    said = {step["verb"]: step["on_fail"] for step in steps if step["on_fail"]}
+    assert said == {"stir": "retry 2 times, then ask"}
+
+
 def test_a_simulated_plan_has_the_times_of_a_dry_run(short, capsys):
     assert main(["plan", str(short), "--format", "json"]) == 0
     plain = json.loads(capsys.readouterr().out)

@@ -19,8 +19,7 @@ STEPS = """
   - prime: {reagents: [S], into: waste}
   - ramp: {id: up, to: 60 C, within: 2 K}
   - inject: {id: s, reagent: S, volume: 0.3 mL, over: 60 s}
-  - ask: {for: is it clear, choices: {clear: go on, cloudy: park}, default: cloudy,
-         simulated: clear}
+  - ask: {for: is it clear, choices: [go on, park], default: park, simulated: go on}
 """
 ORDERS = {160: "freeze", 200: "resume"}
 LIVE = [state for state in State if state not in FINAL and state is not State.IDLE]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl.capabilities import Reply
 from labctl.errors import FindingsError
 from labctl.prepare import Request, prepare
 
@@ -72,6 +73,7 @@ def test_a_run_that_has_slipped_past_attended_hours_is_refused_at_the_step(condu
             if task.text == "slept well":
                 now_ns = self.clock.now_ns()
                 await self.clock.sleep_until(now_ns + 1800 * 10**9)
+                return Reply("go on")
             return await self.simulated.do(task)
 
     sleeper = []
@@ -83,7 +85,7 @@ def test_a_run_that_has_slipped_past_attended_hours_is_refused_at_the_step(condu
     def watch(run):
         sleeper[0].clock = run.clock
 
-    asks = "  - ask: {for: slept well, choices: {well: go on}, after: 2 h, simulated: well}\n"
+    asks = "  - ask: {for: slept well, choices: [go on, park], default: park, after: 2 h}\n"
     run = conducted(
         asks + GIVES, head=HEAD, sheet=SHEET, rig=at_nine(rig_text, "Mon-Fri 08:00-09:25"),
         operator=operator, watch=watch,
@@ -117,10 +119,7 @@ def test_a_question_whose_default_ends_the_run_has_somebody_called_once_the_rig_
                 await asyncio.Event().wait()
             return await self.simulated.do(task)
 
-    asks = (
-        "  - ask: {for: colour, choices: {red: go on, abort: abort}, default: abort, "
-        "after: 5 min}\n"
-    )
+    asks = "  - ask: {for: colour, choices: [go on, abort], default: abort, after: 5 min}\n"
     run = conducted(asks, operator=Nobody)
     assert run.outcome == "safe"
     codes = run.codes()
@@ -131,10 +130,7 @@ def test_a_question_whose_default_ends_the_run_has_somebody_called_once_the_rig_
 
 
 def test_nobody_is_called_when_a_person_ends_the_run(conducted, chooses):
-    asks = (
-        "  - ask: {for: colour, choices: {red: go on, abort: abort}, default: abort, "
-        "after: 5 min}\n"
-    )
+    asks = "  - ask: {for: colour, choices: [go on, abort], default: abort, after: 5 min}\n"
     run = conducted(asks, operator=chooses("abort"))
     assert run.outcome == "safe"
     assert "call" not in run.codes()

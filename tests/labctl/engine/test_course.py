@@ -9,6 +9,7 @@ import pytest
 
 from labctl.engine.commands import Command
 from labctl.engine.course import Course
+from labctl.engine.past import past_of
 from labctl.errors import RefusedError
 from labctl.record import open_run
 from labctl.session import Request, prepare
@@ -71,8 +72,17 @@ def test_an_extra_dose_is_given_once_and_stands_in_the_ledger(conducted, chooses
     during = {60: say("freeze"), 80: say("fixup", dose)}
     run = conducted(steps, during=during, operator=chooses("resume"))
     (given,) = (row for row in run.doses if row.into_ == "flask" and row.reagent == "S")
-    assert given.delivered_ml == pytest.approx(0.2, abs=0.003)
+    assert given.delivered_ml == pytest.approx(0.2, abs=0.006)
     assert run.truth["pump_2.delivered_ml"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_run_that_is_cut_off_in_an_extra_step_asks_about_the_step_that_it_interrupted(conducted):
+    during = {40: say("freeze"), 60: say("fixup", "hold: {for: 90 s}"), 100: say("abort", "off")}
+    run = conducted(HOLDS, during=during)
+    assert begun(run) == [("a", "cancelled"), ("fixup-1", "cancelled")]
+    with open_run(run.directory) as record:
+        past = past_of(record)
+    assert past.interrupted == "a"
 
 
 def test_between_two_steps_it_comes_before_the_next(conducted, chooses):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from labctl.engine.commands import Command
 from labctl.engine.lines import Line
+from labctl.units import show
 from simulators.plant.fluidics import SyringeLine, SyringeLineParameters, Tip
 from tests.labctl.engine.test_doses_again import TWO, TWO_SHEET, cold_line
 
@@ -132,6 +133,34 @@ def test_two_reagents_given_together_are_each_what_the_plant_got(conducted, rig_
     for pump, name in (("pump_2", "both.S"), ("pump_1", "both.T")):
         got_ml = run.truth[f"{pump}.delivered_ml"]
         assert run.dose(name).delivered_ml == pytest.approx(got_ml, abs=0.001)
+
+
+def test_an_opened_flask_is_known_to_the_ledger_as_the_plant_has_it(conducted):
+    """Poured in, drawn off, given by pump, and drawn off again."""
+    runs = []
+    steps = (
+        PRIME
+        + inject("s", "0.3 mL")
+        + "  - aliquot: {volume: 1 mL, by: hand, label: one, into: vial}\n"
+        + "  - charge: {id: more, reagent: SQ, volume: 2 mL, by: hand}\n"
+        + inject("t", "0.2 mL")
+        + "  - aliquot: {volume: 0.5 mL, by: hand, label: two, into: vial}\n"
+    )
+    run = conducted(steps, watch=runs.append)
+    (ledger,) = runs
+    assert run.truth["volume_ml"] == pytest.approx(10.3 - DROP_ML - 1.0 + 2.0 + 0.2 - 0.5, abs=0.01)
+    assert ledger.flask.volume_ml() == pytest.approx(run.truth["volume_ml"], abs=0.005)
+
+
+def test_what_was_given_is_shown_before_a_retry_is_offered(conducted, chooses):
+    steps = PRIME + inject("s", "0.3 mL", "60 s")
+    began_s = conducted(steps).dose("s").start_ns / NS
+    run = conducted(steps, operator=chooses("retry"), during=stalls(round(began_s) + 25))
+    (text,) = [q.text for q in run.questions if "failed" in q.text]
+    first = next(i for i in run.intents if i.kind == "dose" and i.data["id"] == "s")
+    shown = show(first.result["delivered_ml"], "volume")
+    assert text.startswith(f"given so far: {shown} of S, and only what is missing will be given; ")
+    assert agrees_with_the_plant(run) == pytest.approx(0.3 - DROP_ML, abs=0.002)
 
 
 def test_the_record_says_where_the_needle_is_and_how_far_its_line_is_wet(conducted):

@@ -197,6 +197,21 @@ def test_it_comes_before_the_first_step_and_cannot_be_skipped(planned):
     assert steps[1].start_s == steps[0].estimate.duration_s > 300.0
 
 
+def test_a_run_warms_its_line_only_when_all_is_fit_and_goes_on(tmp_path):
+    recipe = prepare(Request(ROOT / "recipes/inp_zn_200c.yaml"))[0]
+    whole = with_preflight(recipe, {}, lambda outcomes: None)
+    begins = replace(whole, steps=tuple(p for p in whole.steps if p.stage in {"preflight", "load"}))
+    result = dry_run(begins, runs=tmp_path)
+    assert result.exit_code == ExitCode.COMPLETE
+    with open_run(result.directory) as run:
+        codes = [event.code for event in run.events]
+        verbs = [step.verb for step in run.steps]
+    last = max(n for n, code in enumerate(codes) if code == "preflight")
+    assert codes.index("warm_line") > last
+    assert verbs[0] == "preflight"
+    assert len(verbs) > 1
+
+
 def test_the_list_says_who_looks_and_since_when_it_stands(planned, good):
     rows = listed(planned, {"lamp": good.outcomes["lamp"]})
     assert {who for _, _, who, _ in rows} == {"labctl measures", "you are asked"}

@@ -105,8 +105,8 @@ def test_hf_that_was_cut_off_goes_on_only_signed_by_two_and_is_never_given_twice
         asked = seen.asked[-1]
         if any("what became of dose hf is unknown" in text for text in asked):
             break
-    assert any(text.startswith("hf (inject HF") and "run it again?" in text for text in asked)
-    signs = next(text for text in asked if text.startswith("HF contains HF: go on with hf"))
+    assert any("hf (inject HF" in text and "run it again?" in text for text in asked)
+    signs = next(text for text in asked if "HF contains HF: go on with hf" in text)
     assert "given so far: 0.02 mL of HF" in signs
     assert "inject 0.02 mL of HF" not in "".join(asked)
     assert seen.truth["volume_ml"] == pytest.approx(10.02, abs=0.008), "acetone leaves"
