@@ -63,7 +63,7 @@ class Outcome:
 
 def cases() -> Iterator[tuple[Path, Case]]:
     """Yield every recipe with each of its cases."""
-    for path in sorted(RECIPES.glob("*.expect.yaml")):
+    for path in sorted(RECIPES.rglob("*.expect.yaml")):
         document = read(path).mapping()
         for case in cast("list[Case]", document["cases"]):
             yield path.with_name(path.name.replace(".expect", "")), case

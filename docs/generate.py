@@ -62,6 +62,7 @@ EXAMPLES = {
     "if": "if: {when: flask.T > 60 C, then: [hold: 5 min]}",
     "when": "when: {choice: hf, is: treated, steps: [hold: 5 min]}",
     "log": "log: {fields: {cold_1S: nm, hwhm: nm}, makes: entry in stock book}",
+    "weigh": "weigh: {reagent: S, volume: 0.5 mL, over: 60 s, shots: 6}",
 }
 
 USE_EXAMPLE = "use: {id: gas, block: tight, with: {cycles: 3}}"

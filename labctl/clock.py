@@ -46,6 +46,10 @@ class Clock(Protocol):
         """Return the rig's local wall time at a run time."""
         ...
 
+    def set_by_s(self) -> float:
+        """Return by how many s the machine's clock was set since the run began; no run time is."""
+        ...
+
 
 class VirtualClock:
     """The clock of a dry run: the loop's virtual time, starting at a given local time."""
@@ -86,6 +90,10 @@ class VirtualClock:
         """Return the virtual wall time at a run time."""
         return self._start + dt.timedelta(microseconds=t_ns // 1000)
 
+    def set_by_s(self) -> float:
+        """Return 0: nobody sets virtual time."""
+        return 0.0
+
 
 class WallClock:
     """The clock of a rig: monotonic time, `origin_ns` at construction.
@@ -98,6 +106,7 @@ class WallClock:
         self._zero_ns = time.monotonic_ns() - origin_ns
         now = dt.datetime.now().astimezone().replace(tzinfo=None)
         self._start = now - dt.timedelta(microseconds=origin_ns // 1000)
+        self._apart_ns = time.time_ns() - time.monotonic_ns()
 
     def now_ns(self) -> int:
         """Return monotonic ns since the run began."""
@@ -123,6 +132,10 @@ class WallClock:
     def local(self, t_ns: int) -> dt.datetime:
         """Return the machine's local time at a run time."""
         return self._start + dt.timedelta(microseconds=t_ns // 1000)
+
+    def set_by_s(self) -> float:
+        """Return how far UTC and monotonic time have come apart; asleep, a machine counts none."""
+        return (time.time_ns() - time.monotonic_ns() - self._apart_ns) / NS
 
 
 def new_run_id(recipe: str) -> str:

@@ -113,6 +113,9 @@ Milliwatts = Annotated[float, BeforeValidator(_reader("power")), _schema("light 
 HeatCapacity = Annotated[
     float, BeforeValidator(_reader("heat capacity")), _schema("heat capacity", "30 J/K")
 ]
+Conductance = Annotated[
+    float, BeforeValidator(_reader("heat conductance")), _schema("heat conductance", "0.55 W/K")
+]
 Absorbance = Annotated[
     float, BeforeValidator(_reader("absorbance")), _schema("absorbance", "0.03 AU")
 ]

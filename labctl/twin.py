@@ -60,12 +60,16 @@ class TwinSyringe:
 
 @dataclass(frozen=True, slots=True)
 class TwinVessel:
-    """The vessel with its mantle; volumes in mL, W, J/K, °C."""
+    """The vessel with its mantle; volumes in mL, W, J/K, W/K, °C."""
 
     volume_ml: float
     mantle_w: float
     glass_j_k: float
     ambient_c: float = 22.0
+    mantle_j_k: float = 80.0
+    mantle_to_flask_w_k: float = 0.55
+    mantle_to_air_w_k: float = 0.05
+    flask_to_air_w_k: float = 0.055
 
 
 @dataclass(frozen=True, slots=True)

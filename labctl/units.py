@@ -77,6 +77,7 @@ CANONICAL: dict[str, str] = {
     "power": "mW",
     "heater power": "W",
     "heat capacity": "J/K",
+    "heat conductance": "W/K",
     "absorbance": "AU",
     "parts": "ppm",
     "fraction": "%",
@@ -123,6 +124,7 @@ def _table() -> dict[str, Unit]:
     add("power", {"mW": 1.0})
     add("heater power", {"W": 1.0})
     units["J/K"] = Unit("heat capacity", 1.0)
+    units["W/K"] = Unit("heat conductance", 1.0)
     add("absorbance", {"AU": 1.0, "mAU": 1e-3})
     add("parts", {"ppm": 1.0})
     units["%"] = Unit("fraction", 0.01)

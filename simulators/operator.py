@@ -14,6 +14,7 @@ from labctl.errors import UsageError
 from labctl.readings import Spectrum
 
 PEAK: Final = "peak_25c"
+BALANCE: Final = "balance."
 PEAK_SIGMA_NM: Final = 0.3
 READING_SIGMA: Final = 0.002
 SIGNERS: Final = ("operator", "second")
@@ -36,6 +37,10 @@ class Hands(Protocol):
 
     def charge(self, reagent: str, volume_ml: float, t_ns: int) -> None:
         """Pour a reagent into the flask."""
+        ...
+
+    def weighed_g(self, pump: str, t_ns: int) -> float:
+        """Return what the balance under a pump's needle shows, in g."""
         ...
 
     def press(self, t_ns: int) -> None:
@@ -122,6 +127,8 @@ class SimOperator:
     def _measured(self, subject: str, t_ns: int) -> float | None:
         if subject == PEAK:
             return self._blurred(self._hands.peak_25c_nm(t_ns))
+        if subject.startswith(BALANCE):
+            return self._hands.weighed_g(subject.removeprefix(BALANCE), t_ns)
         return self._hands.get(subject, t_ns) if self._hands.knows(subject) else None
 
     def _blurred(self, peak_nm: float | None) -> float | None:

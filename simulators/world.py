@@ -223,6 +223,15 @@ class RigWorld:
         self._settle()
         self.flask.pour(self._stock(reagent), volume_ml, ROOM_C)
 
+    def weighed_g(self, pump: str, t_ns: int) -> float:
+        """Return the mass in g of all that a pump has pushed elsewhere than into the flask.
+
+        Raises:
+            UnknownNameError: no syringe is in that pump.
+        """
+        self.advance(t_ns)
+        return self._syringes.wasted_g(pump)
+
     def press(self, t_ns: int) -> None:
         """Press the button for three seconds: a hand injection has begun."""
         self.advance(t_ns)

@@ -55,6 +55,10 @@ class Flask:
         self.thermal = ThermalPlant(
             ThermalParameters(
                 mantle_power_w=vessel.mantle_w,
+                mantle_j_k=vessel.mantle_j_k,
+                mantle_to_flask_w_k=vessel.mantle_to_flask_w_k,
+                mantle_to_air_w_k=vessel.mantle_to_air_w_k,
+                flask_to_air_w_k=vessel.flask_to_air_w_k,
                 glass_j_k=vessel.glass_j_k,
                 ambient_c=vessel.ambient_c,
             ),

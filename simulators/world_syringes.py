@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from labctl.chemistry.constants import ROOM_C
+from labctl.chemistry.substances import find
 from labctl.errors import UnknownNameError
 from labctl.twin import TwinSpec, TwinSyringe
 from simulators.plant.contents import Stock
@@ -105,6 +106,20 @@ class Syringes:
         """What each pump's syringe holds now, by pump, in mL of its own scale."""
         lines = {pump: loaded.line for pump, loaded in self._loaded.items()}
         return {pump: line.syringe_ml / line.parameters.scale for pump, line in lines.items()}
+
+    def wasted_g(self, pump: str) -> float:
+        """What a pump has pushed elsewhere than into the flask, in g.
+
+        Raises:
+            UnknownNameError: no syringe is in that pump.
+        """
+        if pump not in self._loaded:
+            raise UnknownNameError("loaded pump", pump, self._loaded)
+        loaded = self._loaded[pump]
+        per_ml_g = sum(
+            mmol * find(name).molar_mass_g_mol / 1e3 for name, mmol in loaded.stock.per_ml.items()
+        )
+        return loaded.line.wasted_ml * per_ml_g
 
     def truth(self) -> dict[str, float]:
         """What is left and what was given, by pump, true mL."""

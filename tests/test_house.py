@@ -105,7 +105,7 @@ def test_a_step_has_its_docstring_its_entry_and_a_recipe_that_uses_it(verb):
     assert step.__doc__
     assert inspect.getmodule(step).__doc__.startswith(f"`{verb}`:")
     assert f"\n### {verb}\n" in (REFERENCE / "recipe.md").read_text(encoding="utf-8")
-    recipes = [*(ROOT / "recipes").glob("*.yaml"), *(TESTS / "labctl/recipe").glob("*.py")]
+    recipes = [*(ROOT / "recipes").rglob("*.yaml"), *(TESTS / "labctl/recipe").glob("*.py")]
     used = re.compile(rf"(?:- |\[){verb}:")
     assert any(used.search(path.read_text(encoding="utf-8")) for path in recipes)
 

@@ -13,9 +13,11 @@ import pytest
 
 from benchmarks.recipes import cases, departures, name_of, request_of, shown
 from labctl.cli import main
-from labctl.errors import FindingsError, Severity
+from labctl.errors import FindingsError, Severity, UsageError
 from labctl.prepare import Request, prepare
 from labctl.record import open_run
+from labctl.replay.commissioned import measured
+from labctl.rig.load import load_rig
 from labctl.session import dry_run
 from labctl.units import parse_range
 
@@ -69,7 +71,8 @@ def ran(any_run):
 
 
 def test_every_recipe_has_its_sheet_and_its_expectations():
-    named = {path for path in RECIPES.glob("*.yaml") if path.name.count(".") == 1}
+    here = [*RECIPES.glob("*.yaml"), *RECIPES.glob("commissioning/*.yaml")]
+    named = {path for path in here if path.name.count(".") == 1}
     assert named == {recipe for recipe, _ in ALL}
     assert all(path.with_suffix(".batch.yaml").exists() for path in named)
 
@@ -325,3 +328,51 @@ def test_a_long_path_through_so_many_dots_is_refused(tmp_path):
     (finding,) = refused.value.findings
     assert finding.rule == "needs.path"
     assert "2 mm" in finding.message
+
+
+COMMISSIONED = {
+    "leak": ("flask50", ("vessels", "flask50", "leak"), {"rise": (0.0, 0.05)}),
+    "gravimetry": ("pump_2", ("devices", "pump_2", "calibration"), {"delivered": (99.5, 99.7)}),
+    "mantle": (
+        "flask50",
+        ("vessels", "flask50", "thermal"),
+        {
+            "capacity": (76.0, 84.0),
+            "to_flask": (0.52, 0.58),
+            "mantle_to_air": (0.0475, 0.0525),
+            "flask_to_air": (0.052, 0.058),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", list(COMMISSIONED))
+def test_a_commissioning_run_finds_what_the_simulated_rig_is_made_of(any_run, recipe):
+    name, place, bounds = COMMISSIONED[recipe]
+    result, _, _ = any_run(RECIPES / f"commissioning/{recipe}.yaml")
+    with open_run(result.directory) as run:
+        (made,) = measured(run, "schlenk-2", name)
+        with pytest.raises(UsageError, match="measured nothing of pump_3"):
+            measured(run, "schlenk-2", "pump_3")
+        with pytest.raises(UsageError, match="not on 'other'"):
+            measured(run, "other", name)
+    assert made.place == place
+    for key, (low, high) in bounds.items():
+        assert low <= float(made.words[key].partition(" ")[0]) <= high
+
+
+def test_what_a_commissioning_run_found_is_written_with_its_day_and_who(
+    any_run, tmp_path, monkeypatch, capsys
+):
+    result, _, _ = any_run(RECIPES / "commissioning/gravimetry.yaml")
+    rig = tmp_path / "rig.yaml"
+    rig.write_bytes((ROOT / "rigs/schlenk.yaml").read_bytes())
+    command = ["calibrate", str(rig), "pump_2", "--from", str(result.directory)]
+    assert main(command) == 2, "a dry run tells nothing of real instruments"
+    assert "nothing was written" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("2099-11-01\nyes\n"))
+    assert main([*command, "--even-simulated"]) == 0
+    calibration = load_rig(rig).model.devices["pump_2"].calibration
+    assert (calibration.by, calibration.done) == ("YK", dt.date(2025, 11, 3))
+    assert calibration.due == dt.date(2099, 11, 1)
+    assert calibration.delivered == pytest.approx(0.996, abs=1e-3)

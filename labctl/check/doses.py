@@ -11,6 +11,7 @@ from labctl.recipe.steps.charge import Charge
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.prime import SPARE, Prime
+from labctl.recipe.steps.weigh import Weigh
 from labctl.source import Place
 from labctl.units import show
 
@@ -41,7 +42,9 @@ def not_enough(plan: Plan) -> Iterator[Finding]:
     """`doses.not_enough`: what is drawn covers all doses, priming and the hanging drop."""
     needed: dict[str, float] = defaultdict(float)
     for planned, reagent, volume_ml, _ in _pumped(plan):
-        needed[reagent] += planned.times * volume_ml / plan.scene.loads[reagent].fraction
+        shots = planned.step.shots if isinstance(planned.step, Weigh) else 1
+        fraction = plan.scene.loads[reagent].fraction
+        needed[reagent] += planned.times * shots * volume_ml / fraction
     for planned in plan.steps:
         if isinstance(planned.step, Prime):
             for reagent in planned.step.reagents:
@@ -104,6 +107,8 @@ def _doses(planned: PlannedStep) -> Iterator[tuple[str, float | None, float | No
         yield step.reagent, step.amount, step.volume, (_measure(step.amount),)
     elif isinstance(step, HfTreat):
         yield step.reagent, step.amount, None, ("amount",)
+    elif isinstance(step, Weigh):
+        yield step.reagent, None, step.volume, ("volume",)
     elif isinstance(step, Inject):
         for n, part in enumerate(step.parts()):
             inside: Place = ("together", n) if step.together else ()

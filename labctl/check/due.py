@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from labctl.errors import Finding, Severity
+from labctl.fields import Strict
 from labctl.plan import Plan
 from labctl.rig.devices import PumpEntry, calibrations
 from labctl.source import Place
@@ -18,7 +19,10 @@ def calibration(plan: Plan) -> Iterator[Finding]:
     """
     today = plan.batch.model.date.date()
     loaded = {load.pump for load in plan.scene.loads.values()}
-    for name, entry in plan.rig.model.devices.items():
+    model, vessel = plan.rig.model, plan.batch.model.vessel
+    rows: list[tuple[str, str, Strict]] = [("vessels", vessel, model.vessels[vessel])]
+    rows += [("devices", name, entry) for name, entry in model.devices.items()]
+    for kind, name, entry in rows:
         if isinstance(entry, PumpEntry) and name not in loaded:
             continue
         for part, due in calibrations(entry):
@@ -27,7 +31,7 @@ def calibration(plan: Plan) -> Iterator[Finding]:
                     f"{name}: its {' '.join(part)} was due on {due.due}; today is {today}: "
                     f"labctl calibrate {plan.rig.document.file} {name}"
                 )
-                place: Place = ("devices", name, *part, "due")
+                place: Place = (kind, name, *part, "due")
                 mark = plan.rig.document.mark(place)
                 yield mark.finding("due.calibration", message, Severity.WARNING)
 

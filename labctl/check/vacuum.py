@@ -22,6 +22,7 @@ from labctl.recipe.steps.leak_test import LeakTest
 from labctl.recipe.steps.prime import Prime
 from labctl.recipe.steps.ramp import Ramp
 from labctl.recipe.steps.sequences import ROUGH_ENOUGH_MBAR
+from labctl.recipe.steps.weigh import Weigh
 from labctl.rig.devices import VacuumEntry
 from labctl.rules import Interlock
 from labctl.units import show
@@ -34,7 +35,7 @@ FILL_SHARE, FOAMING_SHARE = 0.50, 0.33
 ACID_SHARE = 0.05
 LONG_S = 3600.0
 MEETS_FINE_MMOL = 0.5
-OPENS_THE_FLASK = (Inject, Charge, HfTreat, Aliquot, Prime)
+OPENS_THE_FLASK = (Inject, Charge, HfTreat, Aliquot, Prime, Weigh)
 
 
 def boiling(plan: Plan) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ held on while somebody weighs. Nothing is ever heated.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import statistics
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -16,11 +17,20 @@ from typing import TypeVar, cast
 from labctl.capabilities import PumpState, Reply, SyringePump, Task
 from labctl.chemistry.substances import find
 from labctl.cli.asking import ask, later, quantity, quantity_or_end, word
-from labctl.cli.options import options
+from labctl.cli.options import add_runs, options
 from labctl.cli.watching import add_operator
 from labctl.clock import NS, WallClock, today
 from labctl.errors import ExitCode, UsageError, nearest
-from labctl.rig.calibrating import LEAST_SHOTS, dates, delivered, points_text
+from labctl.record import find_run, open_run
+from labctl.replay.commissioned import measured, source_of
+from labctl.rig.calibrating import (
+    LEAST_SHOTS,
+    Made,
+    dates,
+    delivered,
+    delivered_words,
+    points_text,
+)
 from labctl.rig.correcting import RAW
 from labctl.rig.devices import HeaterEntry, PumpEntry, SpectrometerEntry, StirrerEntry
 from labctl.rig.load import load_rig
@@ -28,22 +38,13 @@ from labctl.rig.model import LoadedRig
 from labctl.rig.opening import OpenRig
 from labctl.rig.rewriting import with_values, write_rig
 from labctl.rig.wires import hardware_wires
-from labctl.source import Place
+from labctl.source import Place, compose
 from labctl.units import show
 
 READINGS, APART_S, RESTLESS_K = 10, 1.0, 0.5
 LATE_S = 15.0
 SHORT_FRACTION = 0.01
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a calibration gives: where in the rig file, and what stands there."""
-
-    place: Place
-    words: Mapping[str, str]
-    told: str
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -54,21 +55,46 @@ def run(command: str, arguments: list[str]) -> int:
     """
     parser = options(command)
     parser.add_argument("rig", type=Path, metavar="RIG", help="the rig's file; it is rewritten")
-    parser.add_argument("device", metavar="DEVICE", help="a device of the rig, e.g. heater, pump_1")
+    parser.add_argument("device", metavar="DEVICE", help="heater, pump_1, flask50 …")
+    parser.add_argument("--from", dest="run", metavar="RUN", help="what a commissioning run found")
+    even = "write what a dry run found, which is true of the simulated rig only"
+    parser.add_argument("--even-simulated", action="store_true", help=even)
     add_operator(parser)
+    add_runs(parser)
     asked = parser.read(arguments)
     rig = load_rig(asked.rig)
-    made = _guide(rig, asked.device)
-    print(made.told)
-    due = ask("good until (a date)", later(today()))
-    words = {**made.words, **dates(asked.operator, today(), due)}
-    print(f"{asked.rig}, {'.'.join(map(str, made.place))}:")
-    print("\n".join(f"  {key}: {value}" for key, value in words.items()))
-    if ask("write it? yes or no", word("yes", "no")) == "no":
+    if asked.run is None:
+        return _written(asked.rig, [_guide(rig, asked.device)], asked.operator, today())
+    with open_run(find_run(asked.runs, asked.run)) as run:
+        source, found = source_of(run), measured(run, rig.model.name, asked.device)
+    if source.simulated and not asked.even_simulated:
+        print("\n".join([*_shown(found), "a dry run found this: nothing was written"]))
+        return ExitCode.REFUSED
+    return _written(asked.rig, found, source.by, source.day)
+
+
+def _shown(found: Sequence[Made]) -> list[str]:
+    rows: list[str] = []
+    for made in found:
+        rows += [made.told, *(f"  {key}: {value}" for key, value in made.words.items())]
+    return rows
+
+
+def _written(path: Path, found: Sequence[Made], by: str, day: dt.date) -> ExitCode:
+    """Write what was found, with its dates, if the person agrees."""
+    print("\n".join(_shown(found)))
+    noted = dates(by, day, ask("good until (a date)", later(today())))
+    print("\n".join(f"  {key}: {value}" for key, value in noted.items()))
+    places = ", ".join(".".join(map(str, made.place)) for made in found)
+    if ask(f"write it as {places}? yes or no", word("yes", "no")) == "no":
         print("nothing was written")
         return ExitCode.REFUSED
-    write_rig(asked.rig, with_values(load_rig(asked.rig).document, made.place, words))
-    print(f"written into {asked.rig}")
+    document = load_rig(path).document
+    for made in found:
+        text = with_values(document, made.place, {**made.words, **noted})
+        document = compose(text, document.file)
+    write_rig(path, document.text)
+    print(f"written into {path}")
     return ExitCode.COMPLETE
 
 
@@ -179,12 +205,7 @@ def _syringe(rig: LoadedRig, name: str, entry: PumpEntry) -> Made:
         masses.append(ask("  mass in the vial, e.g. 0.394 g", quantity("mass")))
     found = delivered(masses, liquid.density_g_ml, volume_ml)
     told = f"delivered {found.mean:.2%}, sd {found.sd:.2%}, {found.shots} shots"
-    words = {
-        "delivered": f"{found.mean * 100:.2f} %",
-        "sd": f"{found.sd * 100:.2f} %",
-        "with": f"{liquid.name} at 25 C by weight",
-    }
-    return Made(("devices", name, "calibration"), words, told)
+    return Made(("devices", name, "calibration"), delivered_words(found, liquid.name), told)
 
 
 def _board(rig: LoadedRig, entry: PumpEntry) -> str:

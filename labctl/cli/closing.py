@@ -27,6 +27,7 @@ def closing(run: Run, paint: Painter) -> list[str]:
         ("Doses", _doses([dose for dose in run.doses if dose.kind != "prime"], begins)),
         ("Exposure", wrapped(e.message for e in run.events if e.code == "exposure")),
         ("Product, the simulated truth", _product(meta.product)),
+        ("Preflight", wrapped(e.message for e in run.events if e.code == "preflight")),
         ("Deviations", wrapped(e.message for e in run.events if e.code == "deviation")),
         ("Left", wrapped(e.message for e in run.events if e.code == "left")),
         ("Faults that were injected", wrapped(e.message for e in run.events if e.code == BEFELL)),

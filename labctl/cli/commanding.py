@@ -12,7 +12,7 @@ from labctl.errors import ExitCode, UsageError
 
 VERBS = (
     "status", "pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "answer",
-    "note", "fixup", "change", "abort",
+    "note", "fixup", "change", "take", "do", "give", "abort",
 )  # fmt: skip
 
 
@@ -78,6 +78,9 @@ def _status(status: object) -> list[str]:
         f"waits for {status['waits_for'] or 'nothing'}",
         f"flask {flask:.1f} °C" if isinstance(flask, float) else "flask temperature unknown",
     ]
+    if status.get("taken_by"):
+        lines.append(f"in the hands of {status['taken_by']}")
+        lines += [f"  not as the plan has it: {text}" for text in status["differs"]]
     for row in status["questions"]:
         lines += asked(row)
     return lines

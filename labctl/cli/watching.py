@@ -21,7 +21,21 @@ from labctl.record import find_run, open_run, summary
 Json = Mapping[str, object]
 QUIET = frozenset({"aliquot", "baseline.sample", "step.ended"})
 COMMANDS = frozenset(
-    {"pause", "freeze", "park", "resume", "skip", "retry", "extend", "ack", "note", "abort"}
+    {
+        "pause",
+        "freeze",
+        "park",
+        "resume",
+        "skip",
+        "retry",
+        "extend",
+        "ack",
+        "note",
+        "take",
+        "do",
+        "give",
+        "abort",
+    }
 )
 LEAVE = """
 left the run alone: it goes on. `labctl watch` comes back, `labctl ctl abort` ends it"""
@@ -35,6 +49,8 @@ type an answer to the question shown, or:
   resume          go on; refused while what stopped the run still stands
   skip, retry     leave out the running step, or begin it again
   extend 10 min   let the running wait last longer
+  take            take over by hand; then `do set 60 C`, `do open n2`, … and
+  give            give it back; what differs from the plan is told
   ack ID          acknowledge an interlock that was violated
   note TEXT       write something into the record
   abort           end the run: heater off, pumps stopped, inert gas
@@ -94,9 +110,12 @@ def ended(directory: Path, *, aloud: bool = True) -> int:
     """Return the exit code of a run that ended, and say how it did."""
     with open_run(directory) as found:
         told = summary(found)
+        unflushed = any(e.code == "left" and "line of" in e.message for e in found.events)
     outcome = str(told["outcome"])
     if aloud:
         print(f"ended: {outcome.replace('_', ' ')}; `labctl show {directory.name}` tells more")
+    if aloud and unflushed:
+        print(f"lines are not flushed: `labctl shutdown RIG --after {directory.name}`")
     codes = {"complete": ExitCode.COMPLETE, "complete_with_deviations": ExitCode.DEVIATIONS}
     return codes.get(outcome, ExitCode.SAFE)
 

@@ -14,6 +14,7 @@ from typing import Literal, cast
 from labctl.engine.executor import Executor
 from labctl.engine.machine import Trigger
 from labctl.engine.safe_state import may_skip
+from labctl.engine.takeover import TakeOver
 from labctl.errors import RefusedError, UnitError
 from labctl.recipe.steps.base import Step
 from labctl.units import parse, show
@@ -35,6 +36,7 @@ class Commands:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._run = executor.parts.run
+        self._takeover = TakeOver(executor)
         self._table: Mapping[str, Callable[[Command], str]] = {
             "pause": self._pause,
             "freeze": self._hold,
@@ -45,6 +47,9 @@ class Commands:
             "extend": self._extend,
             "fixup": self._fixup,
             "change": self._change,
+            "take": lambda command: self._takeover.take(command.actor),
+            "do": lambda command: self._takeover.do(command.text, command.actor),
+            "give": lambda c: self._takeover.give(c.text, c.actor, c.by),
             "abort": self._abort,
             "ack": self._ack,
             "note": self._note,
@@ -54,6 +59,12 @@ class Commands:
     def verbs(self) -> tuple[str, ...]:
         """The commands that there are."""
         return tuple(self._table)
+
+    def in_hand(self) -> Mapping[str, object]:
+        """Return who has taken the run over, if anybody, and what differs from the plan."""
+        who = self._executor.holding.taken
+        differs = [row.text for row in self._takeover.differs()] if who else []
+        return {"taken_by": who, "differs": differs}
 
     def obey(self, command: Command) -> str:
         """Obey a command; return why it is refused, or nothing."""

@@ -25,6 +25,7 @@ from labctl.engine.past import Past
 from labctl.engine.resuming import Resumption
 from labctl.engine.safe_state import SafeState, at_the_end
 from labctl.engine.sequences import ABORT, WAYS, Action
+from labctl.engine.wall import watch_wall_clock
 from labctl.errors import (
     AbortedError,
     DeviceError,
@@ -95,6 +96,7 @@ class Executor:
             self._begin(self.parts.watchers(self._bench.anchors))
             if not run.simulated:
                 self._begin([("record", self._watch_record())])
+                self._begin([("wall clock", watch_wall_clock(run))])
             run.machine.fire(Trigger.STARTED)
             if resumed is not None:
                 await self._abandonable(resumed.warm_again(), "warm again")
@@ -172,6 +174,11 @@ class Executor:
     def step(self) -> Step | None:
         """The step of the recipe that runs now; None between steps."""
         return self._step or self._failing.step
+
+    @property
+    def bench(self) -> EngineBench | None:
+        """The bench that steps run on; None before the rig is ready."""
+        return self._bench
 
     def pause(self, actor: str) -> None:
         """Hold the run when the running step is done."""

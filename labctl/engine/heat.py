@@ -25,6 +25,15 @@ class Heat:
         """Whether heat was asked for and not switched off since."""
         return self._asked is not None
 
+    @property
+    def asked(self) -> tuple[float, float] | None:
+        """What was asked: °C and K/min; None without heat."""
+        return self._asked
+
+    def recall(self, asked: tuple[float, float] | None) -> None:
+        """Let something asked before be what is gone on to; nothing is said to the instrument."""
+        self._asked = asked
+
     def forbid(self) -> None:
         """Let nothing heat any more: the run is on its way to its safe state."""
         self._forbidden = True

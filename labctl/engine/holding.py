@@ -8,26 +8,23 @@ interlock that froze the run stands violated, nobody can resume it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
 
 from labctl.bench import Answer, Question
-from labctl.capabilities import Change, Device, SyringePump
+from labctl.capabilities import Change, Device
 from labctl.clock import NS
 from labctl.engine.machine import State, Trigger
 from labctl.engine.parts import Parts
-from labctl.engine.sequences import FREEZE, PARK, Action, Do, Sequencer
-from labctl.errors import AbortedError, LabctlError, StepFailedError
+from labctl.engine.standing import Standing
+from labctl.errors import AbortedError, LabctlError
 from labctl.rig.devices import HeaterEntry
 from labctl.rules import Interlock, built_in
 
 How = Literal["freeze", "park", "pause"]
-BACK_WITHIN_K = 3.0
-BACK_S = 3600.0
 SHOWS_S = 20.0
-VACUUM = ("vac_fine", "vac_rough")
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,13 @@ class Holding:
     def __init__(self, parts: Parts, ended_by: Callable[[BaseException], None]) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self.restarts: Callable[[str], None] = _nothing
+        self.taken = ""
+        self.taken_back: Callable[[], bool] = bool
+        self.asks = False
+        self._spoken_ns = 0
         self._parts = parts
         self._run = parts.run
+        self._standing = Standing(parts)
         self._ended_by = ended_by
         self._causes: list[Interlock] = []
         self._choice: asyncio.Future[str] | None = None
@@ -92,7 +94,7 @@ class Holding:
         if self._run.machine.fire(Trigger.FREEZE, reason):
             self._begin(self._hold("freeze", reason, interlock), f"freeze {interlock.id}")
         else:
-            self._begin(self._act(interlock.action), f"action of {interlock.id}")
+            self._begin(self._standing.act(interlock.action), f"action of {interlock.id}")
 
     def hold(self, how: How, actor: str) -> str:
         """Hold the run because a person said so; return why not, or nothing."""
@@ -130,8 +132,18 @@ class Holding:
             return f"{choice} is not possible between steps; resume, then say it"
         return self._still()
 
+    def spoken(self) -> None:
+        """Hear that a person is there: the time in which nobody speaks begins anew."""
+        self._spoken_ns = self._run.clock.now_ns()
+
+    def forget_temperature(self) -> None:
+        """Go on without heating back to where the flask was."""
+        self._before_c = None
+
     def _still(self) -> str:
         """Say what stands against going on, or nothing."""
+        if self.taken:
+            return f"{self.taken} has taken over: `give` the run back first"
         standing = [rule.id for rule in self._causes if self._parts.interlocks.stands(rule)]
         if standing:
             return f"{', '.join(standing)} is still violated"
@@ -178,11 +190,11 @@ class Holding:
         run.event("frozen", reason, {"from_ns": run.clock.now_ns()})
         self._how, self._gas_changed = how, False
         self._before_c = run.signals.value("flask.T")
-        await self._reach(FREEZE)
+        await self._standing.freeze()
         if interlock is not None:
-            await self._act(interlock.action)
+            await self._standing.act(interlock.action)
         if how == "park":
-            await self._park()
+            self._gas_changed = await self._standing.park()
         self._choice = asyncio.get_running_loop().create_future()
         run.machine.fire(Trigger.FROZEN, reason)
 
@@ -195,6 +207,18 @@ class Holding:
         chosen = cast("asyncio.Future[str]", self._choice)
         if not asks:
             return await self._spoken(reason, chosen)
+        self.asks = True
+        try:
+            return await self._answered(reason, chosen)
+        finally:
+            self.asks = False
+
+    async def _answered(self, reason: str, chosen: asyncio.Future[str]) -> str:
+        """Ask, and wait for the answer or a command.
+
+        Raises:
+            AbortedError: the person, or nobody in time, chose to end the run.
+        """
         asking = asyncio.create_task(self._asked(reason), name="how to go on")
         either: set[asyncio.Future[Answer] | asyncio.Future[str]] = {asking, chosen}
         try:
@@ -210,6 +234,11 @@ class Holding:
         self._run.deviation(f"resumed by a person: {reason}")
         return "resume"
 
+    @property
+    def _silent_ns(self) -> int:
+        """When a person has been silent for too long, in ns of the run."""
+        return self._spoken_ns + round(self._run.plan.recipe.head.problem.unanswered * NS)
+
     async def _spoken(self, reason: str, chosen: asyncio.Future[str]) -> str:
         """Wait for a command; a run that nobody speaks to in time is parked, and stays so.
 
@@ -217,14 +246,15 @@ class Holding:
             AbortedError: in a dry run, where nobody would ever come.
         """
         run = self._run
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due_ns = run.clock.now_ns() + round(run.plan.recipe.head.problem.unanswered * NS)
-        timer = run.clock.alarm(due_ns, late)
-        either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
+        self.spoken()
+        while not chosen.done() and run.clock.now_ns() < self._silent_ns:
+            late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            timer = run.clock.alarm(self._silent_ns, late)
+            either: set[asyncio.Future[str] | asyncio.Future[None]] = {late, chosen}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
         if chosen.done():
             return chosen.result()
         silence = f"park: nobody said how to go on after: {reason}"
@@ -296,7 +326,7 @@ class Holding:
             return ""
         self._causes.clear()
         if choice in {"resume", "fixup"} or self._how == "park":
-            await self._back()
+            await self._standing.back(self._before_c)
         if choice == "resume" and self._gas_changed:
             choice = "retry"
             run.event("resume.retries", f"{run.step_id} begins again: parking changed its gas")
@@ -309,100 +339,29 @@ class Holding:
         run.machine.fire(Trigger.RESUMED)
         return choice
 
-    async def _back(self) -> None:
-        """Heat as before, and wait until the flask is where it was.
-
-        Raises:
-            StepFailedError: it does not come back.
-        """
-        run, before_c = self._run, self._before_c
-        await run.heat.resume()
-        if before_c is None or not run.heat.on:
-            return
-        end_ns = run.clock.now_ns() + round(BACK_S * NS)
-        while run.clock.now_ns() < end_ns:
-            now_c = run.signals.value("flask.T")
-            if now_c is not None and now_c > before_c - BACK_WITHIN_K:
-                return
-            await run.clock.sleep_until(run.clock.now_ns() + NS)
-        message = f"the flask did not come back to {before_c:.0f} °C within {BACK_S / 60:.0f} min"
-        raise StepFailedError(message)
+    def _taken_back(self) -> bool:
+        """Take a run back from a person's hands to park it; say whether its gas differs."""
+        if not self.taken:
+            return False
+        self.taken = ""
+        return self.taken_back()
 
     async def _park_now(self, reason: str) -> None:
         self._how = "park"
-        await self._park()
+        other_gas = self._taken_back()
+        changed = await self._standing.park()
+        self._gas_changed = self._gas_changed or changed or other_gas
         self._run.machine.fire(Trigger.FROZEN, reason)
 
-    async def _park(self) -> None:
-        """Shut the vacuum, let in inert gas, let the flask down to the stage's park temperature."""
-        run = self._run
-        self._gas_changed = not run.commanded.get("n2")
-        await self._reach(PARK)
-        target_c = run.plan.recipe.head.park.get(run.stage)
-        run.event("parked", f"parking at {target_c:g} °C" if target_c else "parked without heat")
-
-    async def _reach(self, sequence: Sequence[Action]) -> None:
-        """Run a sequence that brings the run to stand.
-
-        Raises:
-            StepFailedError: an instrument did not obey.
-        """
-        run = self._run
-        do: Mapping[str, Do] = {
-            "keep": run.heat.freeze,
-            "pause": self._stop_pumps,
-            "blanket": self._blanket,
-            "stir": run.stirring.again,
-            "let_down": self._let_down,
-        }
-        failed = await Sequencer(run, "standing", do).reach(sequence)
-        if failed:
-            raise StepFailedError("; ".join(failed))
-
-    async def _blanket(self) -> None:
-        for valve in VACUUM:
-            if self._run.commanded.get(valve):
-                await self._valve(valve, open_=False)
-        await self._valve("n2", open_=True)
-
-    async def _let_down(self) -> None:
-        run = self._run
-        target_c = run.plan.recipe.head.park.get(run.stage)
-        flask_c = run.signals.value("flask.T")
-        if target_c is None:
-            await run.heat.off_for_now()
-        elif run.heat.on and (flask_c is None or flask_c > target_c):
-            await run.heat.stay_at(target_c)
-
-    async def _stop_pumps(self) -> None:
-        for load in self._run.plan.scene.loads.values():
-            if load.pump:
-                await cast("SyringePump", self._run.rig.devices[load.pump]).stop()
-
-    async def _act(self, action: str) -> None:
-        """Do what an interlock names: `close VALVE`, `shut vacuum`, `stop PUMP`, `heater off`."""
-        verb, _, name = action.partition(" ")
-        if action == "heater off":
-            await self._run.heat.off()
-        elif action == "shut vacuum":
-            for valve in VACUUM:
-                if self._run.commanded.get(valve):
-                    await self._valve(valve, open_=False)
-        elif verb == "close":
-            await self._valve(name, open_=False)
-        elif verb == "stop" and name in self._run.rig.devices:
-            await self._run.rig.devices[name].make_safe()
-
-    async def _valve(self, name: str, *, open_: bool) -> None:
-        output = self._run.rig.valve(name)
-        gate = self._parts.interlocks.gate(name) if open_ else None
-        await output.board.switch(output.name, open_, gate)
-        self._run.commanded[name] = open_
-
     def _begin(self, job: Coroutine[object, object, None], name: str) -> None:
+        self.begin(job, name)
+
+    def begin(self, job: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Do something while the run is held; what it raises ends the run, as does its end."""
         task = asyncio.create_task(job, name=name)
         self.tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

@@ -123,8 +123,11 @@ def _tell(told: asyncio.Future[str], said: str | UsageError) -> None:
 class Hands:
     """Does typed commands on a bench."""
 
-    def __init__(self, bench: Bench, jogs: Iterator[int], no_heat: str = "") -> None:
+    def __init__(
+        self, bench: Bench, jogs: Iterator[int], no_heat: str = "", high_c: float | None = None
+    ) -> None:
         self._bench = bench
+        self._high_c = bench.scene.max_c if high_c is None else high_c
         self._jogs = jogs
         self._no_heat = no_heat
 
@@ -145,14 +148,14 @@ class Hands:
         """`set 60 C [at 5 K/min]`.
 
         Raises:
-            UsageError: above what vessel and heater allow, no rate above 0, or no heat at all.
+            UsageError: above what is allowed here, no rate above 0, or no heat at all.
         """
         asked, rate_text = _parted(words, "at", "set 60 C at 5 K/min")
         target_c = parse(asked, "temperature").value
         rate = parse(rate_text, "temperature rate").value if rate_text else RATE_K_MIN
         if self._no_heat:
             raise UsageError(f"nothing is heated: {self._no_heat}")
-        high_c = self._bench.scene.max_c
+        high_c = self._high_c
         if target_c > high_c:
             limit = show(high_c, "temperature")
             raise UsageError(f"{show(target_c, 'temperature')} is above the {limit} allowed here")

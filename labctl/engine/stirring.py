@@ -18,6 +18,11 @@ class Stirring:
         """Whether an instrument was told to stir, and not to stop since."""
         return self._asked_rpm > 0 and not self._by_person
 
+    @property
+    def asked_rpm(self) -> float:
+        """The speed that was last asked, in rpm."""
+        return self._asked_rpm
+
     async def stir(self, speed_rpm: float) -> None:
         """Turn at a speed in rpm; 0 stops."""
         await self._stirrer.stir(speed_rpm)

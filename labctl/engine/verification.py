@@ -83,8 +83,18 @@ class Verification:
             self._violated(rule, f"{doubt}: does the bar turn?{turns}")
 
     def _model(self) -> MantleModel:
-        glass_j_k = self._vessel.glass_j_k
-        return MantleModel(self._vessel.mantle, self._flask.heat_capacity_j_k(glass_j_k))
+        vessel = self._vessel
+        flask_j_k = self._flask.heat_capacity_j_k(vessel.glass_j_k)
+        model, thermal = MantleModel(vessel.mantle, flask_j_k), vessel.thermal
+        if thermal is None:
+            return model
+        return replace(
+            model,
+            mantle_j_k=thermal.capacity,
+            couple_w_k=thermal.to_flask,
+            mantle_loss_w_k=thermal.mantle_to_air,
+            flask_loss_w_k=thermal.flask_to_air,
+        )
 
 
 def highest_setpoint_c(plan: Plan) -> float:

@@ -114,14 +114,15 @@ def _free(directory: Path) -> Path:
 def _begun(planned: Plan, directory: Path) -> tuple[Past | None, WallClock, Record]:
     """Begin a record, or go on with that of a run that was cut off, as the order says.
 
-    The gap is what the machine's clock says; where that was set back, it is told as nothing.
+    The gap is what the machine's clock says since it was last tied to run time; where it was set
+    back meanwhile, the gap is told as nothing.
     """
     if not resumes(directory):
         meta = meta_of(planned, 0, directory.name, simulated=False)
         return None, WallClock(), Record.create(directory, meta, durable=True)
     with open_run(directory) as run:
-        past, anchor = past_of(run), run.anchors[0]
-    clock = WallClock(max(past.last_ns + 1, since_utc_ns(anchor.utc)))
+        past, anchor = past_of(run), run.anchors[-1]
+    clock = WallClock(max(past.last_ns + 1, anchor.t_ns + since_utc_ns(anchor.utc)))
     record = Record.reopen(directory, durable=True)
     record.anchor(clock.now_ns(), clock.local(clock.now_ns()))
     return past, clock, record
@@ -188,6 +189,7 @@ class Reception:
             "flask_c": None if run is None else run.signals.value("flask.T"),
             "deviations": [] if run is None else list(run.deviations),
             "questions": [_question(pending) for pending in self.desk.pending],
+            **({} if self._commands is None else self._commands.in_hand()),
         }
 
     def _handle(self, asked: Json) -> Json:

@@ -83,7 +83,7 @@ def manual_plan(
         LoadedBatch(validate(Batch, batch, ()), batch),
     )
     stale = "; ".join(finding.message for finding in cutout(planned))
-    step = Manual(id="manual", no_heat=stale)
+    step = Manual(id="manual", no_heat=stale, on_fail=None, retries=1)
     return replace(planned, steps=(replace(planned.steps[0], step=step),))
 
 

@@ -15,6 +15,7 @@ from labctl.recipe.steps.flush import Flush
 from labctl.recipe.steps.hf_treat import HfTreat
 from labctl.recipe.steps.inject import Inject
 from labctl.recipe.steps.prime import SPARE, Prime
+from labctl.recipe.steps.weigh import Weigh
 from labctl.units import show
 
 
@@ -88,6 +89,10 @@ def materials(plan: Plan) -> list[Material]:
                 load = plan.scene.loads[reagent]
                 if load.pump:
                     priming[reagent] += planned.times * (SPARE * load.dead_ml + load.hold_up_ml)
+        if isinstance(planned.step, Weigh):
+            step = planned.step
+            shot_ml = step.volume / plan.scene.loads[step.reagent].fraction
+            doses[step.reagent] += planned.times * step.shots * shot_ml
     return [_material(plan, name, doses[name], priming[name]) for name in plan.scene.loads]
 
 
@@ -180,6 +185,8 @@ def reagents_of(step: Step) -> tuple[str, ...]:
         return step.reagents
     if isinstance(step, Flush):
         return tuple(step.lines)
+    if isinstance(step, Weigh):
+        return (step.reagent,)
     return tuple(reagent for reagent, _, _ in _parts(step))
 
 

@@ -227,6 +227,9 @@ def _head(
 
 
 def _needs_two(recipe: Recipe) -> bool:
+    held = (parse_composition(reagent.is_) for reagent in recipe.head.reagents.values())
+    if any("pyrophoric" in composition.substance.hazards for composition in held):
+        return True
     steps = (step for stage in recipe.all_stages for step in flattened(stage.steps))
     return any(isinstance(s, HfTreat) or getattr(s, "who", "") == "two people" for s in steps)
 

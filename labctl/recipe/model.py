@@ -42,6 +42,7 @@ from labctl.recipe.steps.repeat import Repeat
 from labctl.recipe.steps.stir import Stir
 from labctl.recipe.steps.strip import Strip
 from labctl.recipe.steps.wait_until import WaitUntil
+from labctl.recipe.steps.weigh import Weigh
 from labctl.recipe.steps.when import When
 from labctl.rules import Interlock
 from labctl.source import Document
@@ -51,6 +52,7 @@ STEPS: Mapping[str, type[Step]] = {
     for step in (
         Charge, Stir, LeakTest, Strip, Degas, Backfill, Reference, Baseline, Prime, Inject, Ramp,
         Hold, HfTreat, WaitUntil, Quench, Aliquot, Flush, Confirm, Ask, Repeat, If, When, Log,
+        Weigh,
     )
 }  # fmt: skip
 

@@ -62,6 +62,14 @@ def doses(story: Story) -> Html:
     return section("Doses", table(heads, rows, "   nnnnnn"), *heat, anchor="doses")
 
 
+def preflight(story: Story) -> Html | None:
+    """List what was looked at before anything heated, with what was found."""
+    rows = [[event.message] for event in story.events if event.code == "preflight"]
+    if not rows:
+        return None
+    return section("Preflight", table(["found (limit)"], rows), anchor="preflight")
+
+
 def left(story: Story) -> Html | None:
     """List what was left over at the end, place by place, and what may be done with it."""
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from labctl.report.decided import decided, evidence_panels
-from labctl.report.happened import doses, left, people, steps, to_fill_in, truth
+from labctl.report.happened import doses, left, people, preflight, steps, to_fill_in, truth
 from labctl.report.html import Html, el, script, style
 from labctl.report.panels import panels
 from labctl.report.plots import figure, no_data, plot_data
@@ -46,6 +46,7 @@ def _page(story: Story, points: int) -> str:
         section("Spectra", *([figure(panel) for panel in seen] or [no_data()]), anchor="spectra"),
         steps(story),
         doses(story),
+        preflight(story),
         left(story),
         people(story),
         truth(story),

@@ -6,10 +6,11 @@ import datetime as dt
 import json
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.errors import UsageError
+from labctl.source import Place
 
 LEAST_SHOTS = 3
 PLAUSIBLE = (0.8, 1.2)
@@ -22,6 +23,15 @@ class Delivered:
     mean: float
     sd: float
     shots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a calibration gives: where in the rig file, what stands there, and in words."""
+
+    place: Place
+    words: Mapping[str, str]
+    told: str
 
 
 def delivered(masses_g: Sequence[float], density_g_ml: float, commanded_ml: float) -> Delivered:
@@ -47,6 +57,15 @@ def delivered(masses_g: Sequence[float], density_g_ml: float, commanded_ml: floa
             "look for a leak or a bubble, and check the bore in the rig file and the liquid"
         )
     return Delivered(round(mean, 6), round(sd, 6), len(shares))
+
+
+def delivered_words(found: Delivered, liquid: str) -> dict[str, str]:
+    """Return what a syringe delivers as a rig file has it."""
+    return {
+        "delivered": f"{found.mean * 100:.2f} %",
+        "sd": f"{found.sd * 100:.2f} %",
+        "with": f"{liquid} at 25 C by weight",
+    }
 
 
 def points_text(points: Sequence[tuple[float, float]]) -> str:

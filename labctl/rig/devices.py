@@ -434,8 +434,8 @@ SHAPES: dict[str, type[Entry]] = {
 }
 
 
-def calibrations(entry: Entry) -> Iterator[tuple[tuple[str, ...], Due]]:
-    """Yield what of a device is calibrated, and where it stands in the device's entry.
+def calibrations(entry: Strict) -> Iterator[tuple[tuple[str, ...], Due]]:
+    """Yield what of a device or vessel is calibrated, and where it stands in its entry.
 
     >>> uvvis = SpectrometerEntry(kind="ocean_hdx", wavelength=WavelengthCalibration(by="Hg-Ar"))
     >>> [(part, due.by) for part, due in calibrations(uvvis)]

@@ -12,6 +12,7 @@ from labctl.chemistry.thermal import glass_j_k
 from labctl.fields import (
     Amount,
     Concentration,
+    Conductance,
     Date,
     Difference,
     Duration,
@@ -28,7 +29,7 @@ from labctl.fields import (
     VolumeRange,
     Watts,
 )
-from labctl.rig.devices import Entry
+from labctl.rig.devices import Due, Entry
 from labctl.rules import Interlock
 from labctl.source import Document
 
@@ -68,8 +69,27 @@ class PortEntry(Strict):
     mode: Literal["RS-232", "RS-485"] = "RS-232"
 
 
+class MantleConstants(Due):
+    """How the mantle of a vessel heats it: `recipes/commissioning/mantle.yaml` measures it."""
+
+    capacity: HeatCapacity
+    to_flask: Conductance
+    mantle_to_air: Conductance
+    flask_to_air: Conductance
+
+
+class Leak(Due):
+    """How fast the pressure rises in the cold, empty vessel, shut off under vacuum, at most."""
+
+    rise: PressureRate
+
+
 class Vessel(Strict):
-    """A vessel: flask or waste; a flask has a mantle, a fill range and a highest temperature."""
+    """A vessel: flask or waste; a flask has a mantle, a fill range and a highest temperature.
+
+    `thermal` and `leak` are what commissioning measured; without `thermal` its mantle is taken to
+    be a typical one, good to 20 %.
+    """
 
     is_: str = Field(alias="is")
     volume: Volume
@@ -78,6 +98,8 @@ class Vessel(Strict):
     empty_heat_capacity: HeatCapacity | None = Field(None, gt=0)
     max_T: Temperature = 100.0
     stir_bar: str = ""
+    thermal: MantleConstants | None = None
+    leak: Leak | None = None
     never: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 

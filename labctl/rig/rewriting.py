@@ -63,10 +63,12 @@ def in_date(document: Document, today: dt.date) -> str:
     model = rig_of(document).model
     spans = {document.span(("cutouts", name, "tested")): today for name in model.cutouts}
     later = today + dt.timedelta(days=365)
-    for name, entry in model.devices.items():
+    kept = [*(("devices", *row) for row in model.devices.items()),
+            *(("vessels", *row) for row in model.vessels.items())]  # fmt: skip
+    for kind, name, entry in kept:
         for part, due in calibrations(entry):
             if due.due is not None:
-                spans[document.span(("devices", name, *part, "due"))] = later
+                spans[document.span((kind, name, *part, "due"))] = later
     text = document.text
     for start, end in sorted(spans, reverse=True):
         text = f"{text[:start]}{spans[start, end]}{text[end:]}"

@@ -53,12 +53,26 @@ def twin_of(
     return TwinSpec(
         seed,
         devices_of(rig),
-        TwinVessel(vessel.volume, vessel.mantle, vessel.glass_j_k),
+        _twin_vessel(vessel),
         tuple(TwinReagent(x.name, reagents[x.name], x.concentration_mol_l) for x in loaded),
         tuple(_syringe(load) for load in loaded if load.pump),
         {name: port.baud for name, port in model.ports.items()},
         path_mm=path_mm or path_mm_of(rig),
         faults=faults,
+    )
+
+
+def _twin_vessel(vessel: Vessel) -> TwinVessel:
+    plain = TwinVessel(vessel.volume, vessel.mantle, vessel.glass_j_k)
+    thermal = vessel.thermal
+    if thermal is None:
+        return plain
+    return replace(
+        plain,
+        mantle_j_k=thermal.capacity,
+        mantle_to_flask_w_k=thermal.to_flask,
+        mantle_to_air_w_k=thermal.mantle_to_air,
+        flask_to_air_w_k=thermal.flask_to_air,
     )
 
 

@@ -24,7 +24,7 @@ RECIPES = [
 SHIPPED = [
     *((path, "block" if path.parent.name == "blocks" else "recipe") for path in RECIPES),
     *((path, "rig") for path in [RIG, *sorted((ROOT / "rigs").glob("*.yaml"))]),
-    *((path, "batch") for path in sorted((ROOT / "recipes").glob("*.batch.yaml"))),
+    *((path, "batch") for path in sorted((ROOT / "recipes").rglob("*.batch.yaml"))),
 ]
 
 

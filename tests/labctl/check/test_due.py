@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,19 @@ def test_run_refuses_at_todays_date_whatever_the_sheet_says_and_launches_nothing
     assert code == ExitCode.REFUSED
     assert "cut-out estop (button on the hood frame) was last tested" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_constants_of_the_vessel_in_use_have_a_due_date_too(tmp_path):
+    text = (ROOT / "rigs/schlenk.yaml").read_text(encoding="utf-8")
+    thermal = (
+        "thermal: {capacity: 80 J/K, to_flask: 0.55 W/K, mantle_to_air: 0.05 W/K, "
+        "flask_to_air: 0.055 W/K, by: YK, done: 2025-05-01, due: 2025-11-01}"
+    )
+    rig = tmp_path / "rig.yaml"
+    for vessel, told in (("flask50", {"flask50:"}), ("flask100", set())):
+        ml = vessel.removeprefix("flask")
+        row = f"volume: {ml} mL, fill"
+        rig.write_text(text.replace(row, f"volume: {ml} mL, {thermal}, fill"), encoding="utf-8")
+        assert thermal in rig.read_text(encoding="utf-8")
+        _, findings = prepare(replace(request(tmp_path), rig=rig))
+        assert {name for _, _, name in due(findings)} == told

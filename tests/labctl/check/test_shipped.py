@@ -10,7 +10,11 @@ from labctl.recipe.steps.ask import Ask
 from labctl.recipe.steps.confirm import Confirm
 
 ROOT = Path(__file__).parents[3]
-RECIPES = [path for path in sorted((ROOT / "recipes").glob("*.yaml")) if path.name.count(".") == 1]
+RECIPES = [
+    path
+    for path in sorted((ROOT / "recipes").rglob("*.yaml"))
+    if path.name.count(".") == 1 and path.parent.name != "blocks"
+]
 RIGS = ["simulators/rig.yaml", "rigs/schlenk.yaml", "rigs/manual.yaml"]
 
 

@@ -23,7 +23,7 @@ stages:
   degas:
   - ramp: {to: 60 C, rate: $ramp, within: 2 K, timeout: 30 min}
   - hold: {id: warm, for: 4 min}
-  - ask: {for: is it clear, choices: [clear, park], default: park, after: 5 min,
+  - ask: {for: is it clear, choices: {clear: go on, park: park}, default: park, after: 5 min,
           simulated: clear}
 """
 

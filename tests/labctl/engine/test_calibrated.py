@@ -49,3 +49,17 @@ def test_without_a_calibration_there_is_no_raw_channel(conducted, rig_text):
     run = conducted("  - hold: {for: 1 s}\n", rig=rig_text.replace(points, ""))
     assert "flask.T" in run.series
     assert "flask.T.raw" not in run.series
+
+
+def test_a_commissioned_mantle_heats_in_a_dry_run_as_it_was_measured(conducted, rig_text):
+    heavy = (
+        "mantle: 80 W, thermal: {capacity: 160 J/K, to_flask: 0.55 W/K, mantle_to_air: 0.05 W/K, "
+        "flask_to_air: 0.055 W/K}"
+    )
+    steps = "  - ramp: {id: up, to: 60 C, within: 2 K}\n"
+    took_s = []
+    for text in (rig_text, rig_text.replace("mantle: 80 W", heavy)):
+        run = conducted(steps, rig=text)
+        assert run.outcome == "complete", run.reason
+        took_s.append((run.step("up").end_ns - run.step("up").start_ns) / 1e9)
+    assert took_s[1] > took_s[0] + 15

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.engine.commands import Command
+
 NS = 10**9
 HEAT = "  - ramp: {to: 60 C, within: 2 K}\n  - hold: {for: 120 s}\n"
 DOSE = """
@@ -62,6 +64,19 @@ def test_nobody_answers_and_the_run_parks(conducted):
     assert run.outcome == "safe"
     assert run.questions[-1].answer == "park"
     assert run.truth["heater_w"] == 0.0
+
+
+def test_where_a_person_can_come_it_is_restored_and_parked_and_can_be_resumed(conducted):
+    during = {
+        40: at_panel("heater", (2, 90.0)),
+        3000: lambda world, inbox, rig: inbox.post(Command("resume", "MT")),
+    }
+    run = conducted(HEAT, during=during, watch=lambda run: setattr(run, "parks", True))
+    said = [event.message for event in run.events if event.code == "deviation"]
+    assert any(message.startswith("restore 60 °C") for message in said)
+    assert "parked" in run.codes()
+    assert run.outcome == "complete_with_deviations"
+    assert run.step("work.4").start_ns > 3000 * NS
 
 
 def test_a_controller_put_to_manual_is_put_back(conducted, chooses):

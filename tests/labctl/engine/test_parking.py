@@ -7,6 +7,7 @@ import pytest
 from labctl.capabilities import Reply, TaskKind
 from labctl.engine.commands import Command
 from labctl.record import open_run
+from tests.labctl.engine.test_safe_state import PUMPING
 
 NS = 10**9
 LATE = 3000
@@ -142,3 +143,11 @@ def test_a_trip_while_parked_ends_in_the_safe_state(conducted):
     run = conducted(WAITS, during=during, watch=on_hardware)
     assert run.outcome == "safe"
     assert "over_p" in run.reason
+
+
+def test_a_step_under_vacuum_begins_again_though_the_run_was_parked_twice(conducted):
+    during = {400: say("park"), 460: say("park"), 500: say("resume")}
+    run = conducted(PUMPING, during=during, watch=on_hardware)
+    assert [s.state for s in run.steps if s.id == "leak"] == ["cancelled", "done"]
+    assert states(run, "resume.retries")
+    assert run.outcome == "complete_with_deviations"

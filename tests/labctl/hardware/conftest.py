@@ -194,7 +194,10 @@ def fit(runs: Path, request: Request) -> None:
 
 @pytest.fixture
 def started(rig, tmp_path):
-    """Start runs as a person does; whatever still goes on at the end is killed."""
+    """Start runs as a person does; whatever still goes on at the end is killed.
+
+    `python` is run by each of its processes before anything else.
+    """
     going: list[Going] = []
 
     def start(
@@ -203,6 +206,7 @@ def started(rig, tmp_path):
         sheet: str = SHEET,
         more: tuple[str, ...] = (),
         *,
+        python: str = "",
         looked: bool = True,
     ) -> Going:
         (tmp_path / "r.yaml").write_text(recipe.format(to=to))
@@ -211,8 +215,14 @@ def started(rig, tmp_path):
             fit(tmp_path / "runs", Request(tmp_path / "r.yaml", rig.file, tmp_path / "s.yaml"))
         command = (*LABCTL, "run", "r.yaml", "--rig", str(rig.file), "--batch", "s.yaml", "--yes")
         options = ("--operator", "YK", "--detach", "--format", "json", "--runs", "runs")
+        (tmp_path / "sitecustomize.py").write_text(python)
         said = subprocess.run(
-            [*command, *options, *more], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *options, *more],
+            cwd=tmp_path,
+            env=os.environ | ({"PYTHONPATH": f"{ROOT}:{tmp_path}"} if python else {}),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert said.returncode == 0, said.stderr
         going.append(Going(tmp_path / json.loads(said.stdout)["directory"]))

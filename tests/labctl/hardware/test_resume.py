@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from labctl.clock import pause_s
+from labctl.errors import UsageError
+from labctl.hardware.order import place
+from labctl.prepare import Request
 from labctl.record import open_run
 
 pytestmark = pytest.mark.timeout(240)
@@ -78,3 +82,9 @@ def test_a_second_run_on_the_same_rig_is_refused_with_who_holds_it(started):
     run.until("work.3")
     with pytest.raises(AssertionError, match=rf"held by run {run.directory.name} \(process"):
         started()
+
+
+def test_a_run_whose_directory_cannot_be_made_is_refused_and_touches_nothing(tmp_path):
+    request = Request(tmp_path / "r.yaml")
+    with pytest.raises(UsageError, match=r"cannot be made: .*; nothing was touched"):
+        place(Path("/proc/runs/r"), request, tmp_path / "rig.yaml", tmp_path / "s.yaml", {})

@@ -97,9 +97,16 @@ def test_answers_that_do_not_fit_are_refused_with_the_reason_and_change_nothing(
     assert run.wait() == "safe"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_killed_or_stopped_run_loses_its_heat_within_five_seconds(rig, started, number):
-    run = started("90 C")
+BLOCKS = """
+import signal, sys, time
+if "labctl.hardware" in sys.orig_argv:
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(10))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGUSR1])
+def test_a_killed_stopped_or_blocked_run_loses_its_heat_within_five_seconds(rig, started, number):
+    run = started("90 C", python=BLOCKS)
     run.until("work.3")
     end = wall_s() + 20
     while "enabled" not in [row["what"] for row in run.guard_log()] and wall_s() < end:

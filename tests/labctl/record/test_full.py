@@ -27,7 +27,7 @@ async def main():
     await record.intent(0, "dose", {"id": "a"})
     room = (where / "run.sqlite-wal").stat().st_size + 20000
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    for n in range(200000):
+    for n in range(400000):
         record.append(Reading("flask.T", 20.0, Quality.GOOD, n))
     kept = (where / RESERVE).exists()
     try:
