@@ -30,6 +30,7 @@ from benchmarks.trial import Ran, run_case
 CORPUS = Path(__file__).parents[1] / "tests/corpus"
 TWICE = 25
 """Every so many seeds one is run again, with another wall clock."""
+WARM, GROWTH = 20, 1.05
 Row = Mapping[str, object]
 
 
@@ -86,6 +87,20 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
             yield row
 
 
+def grown(rows: Sequence[Row]) -> list[str]:
+    """Say which worker's descriptors or memory grew by more than 5 % after its first 20 seeds."""
+    said = []
+    for pid in sorted({int(str(row["pid"])) for row in rows}):
+        own = [row for row in rows if row["pid"] == pid][WARM:]
+        for what in ("descriptors", "most_kb") if own else ():
+            first, last = (float(str(row[what])) for row in (own[0], own[-1]))
+            if last > first * GROWTH:
+                said.append(
+                    f"{what} of a worker from {first:.0f} to {last:.0f} in {len(own)} seeds"
+                )
+    return said
+
+
 def _failed(row: Row) -> bool:
     return bool(row["broken"]) or row["outcome"] == "crashed"
 
@@ -100,6 +115,7 @@ def _told(rows: Sequence[Row], begin_s: float) -> None:
     broken = Counter(b["number"] for row in failed for b in row["broken"])  # type: ignore[attr-defined]
     held = [n for n in TEXTS if n not in broken and n not in ELSEWHERE]
     print(f"invariants held: {held}; broken: {dict(broken)}; judged elsewhere: {list(ELSEWHERE)}")
+    print(f"#38, descriptors and memory: {'; '.join(grown(rows)) or 'flat'}")
     print(f"seeds that failed: {[row['seed'] for row in failed]}")
 
 

@@ -18,7 +18,8 @@ HEAD = """# The fault campaign
 vacuum), each with up to six faults, commands of people, and in three of ten a kill between two rows
 of the record, resumed afterwards. `benchmarks/campaign.py` runs them on the twin in virtual time;
 what must hold is judged once a second on the plant's truth, on every byte that went out, and on the
-record. Outcomes: {outcomes}. Kills: {kills}. Seeds in which an invariant did not hold: {failed}.
+record. Outcomes: {outcomes}. Kills: {kills}.
+Seeds in which an invariant did not hold: {failed}.
 
 """
 

@@ -27,7 +27,7 @@ TEXTS = {
     14: "no dose is more than planned, over all that was given of it, over all crashes",
     15: "a dose that is unknown goes on only after a person judged it",
     16: "HF only in its step, at its temperature, signed for by two, never by itself after a crash",
-    17: "no injection unless the bar turns and the flask is in its window",
+    17: "no injection unless the bar turns and the flask is in its window; none skipped",
     18: "no dose faster than declared, and a pump stands within a second of a trip",
     19: "no bath and no water at more than 150 °C",
     20: "no stage advances on a peak that was not seen",
@@ -56,7 +56,9 @@ ELSEWHERE = {
     21: "`benchmarks/saturation.py`; the days of the campaign wait for no saturation",
     27: "broker and dashboard are not built",
     28: "a twin's record is never full; `tests/labctl/record` fills a disk under a real one",
+    35: "alarms are judged, but no rule of the bundled rig latches; `tests/labctl/engine` does",
     36: "no holder of control is built: who has the token may command",
+    38: "told by the campaign for each of its workers (descriptors and memory), not per seed",
 }
 """Invariants that no trial judges, with the reason or the place that does."""
 

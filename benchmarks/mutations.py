@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.swarm import Case, Said
 from benchmarks.trial import run_case
@@ -22,6 +23,7 @@ from benchmarks.weakening import (
     contactor,
     dose,
     dose_cap,
+    dose_runs_on,
     guard,
     heat_first,
     hf_never,
@@ -36,6 +38,7 @@ from benchmarks.weakening import (
 )
 from labctl.engine.executor import Executor
 from labctl.engine.run import Run
+from labctl.errors import LabctlError
 
 FLASK = ("too_hot", "two_probes", "recipe_max", "recipe_max_2", *(f"R{n}" for n in range(1, 10)))
 SILENCE = ("too_hot", "R1", "lost_heater", "guard", "two_probes", "recipe_max")
@@ -45,7 +48,7 @@ WEAKEN: dict[str, Weaken] = {
         for id_ in (
             "too_hot", "two_probes", "over_p", "n2_or_vac", "no_suck", "rough_first",
             "air_in_trap", "lines_shut", "warm_line", "stirring", "hood", "n2_supply", "hf_two",
-            "warm_hot", "recipe_max", "recipe_max_2",
+            "warm_hot", "n2_lost", "flask_leaks", "recipe_max", "recipe_max_2",
         )
     },
     **{f"R{n}": thermal(f"R{n}") for n in range(1, 10)},
@@ -58,14 +61,16 @@ WEAKEN: dict[str, Weaken] = {
     "heat off first": heat_first,
     "contactor": contactor,
     "pumps stop": action("pumps"),
+    "dose stops itself": dose_runs_on,
     "vacuum shut": action("vacuum"),
     "held time": clock_stands,
     "intents settled": settle,
-    "trips act": without("trip"),
+    "trips act": without("parts.tripped"),
     "aborts act": without("_ending.begin"),
     "changes are told": without("parts.changed"),
     "stand still first": without("_resumption.still"),
     "ask before going on": without("_resumption.inspect"),
+    "left intents settled": without("_resumption.leave"),
     "doses taken over": without("parts.doses.take_over"),
 }  # fmt: skip
 HEAT = {
@@ -82,6 +87,20 @@ HEAT = {
     "R9": ("ssr_stuck_on@heater@up+60s",),
 }
 SILENT = ("half_open@bus@up+60s",)
+
+
+HEAD = """# Safety rules taken out
+
+<!-- written by `python -m benchmarks.mutations --page`; not by hand -->
+
+Each safety rule was taken out of runs that meet what it is there for. Of {mutants}, {killed} are
+missed: an [invariant](campaign.md) breaks. Where other rules watch over the same, nothing breaks
+unless those are out as well; with them out, the invariant holds with the rule and breaks without
+it. What survives guards against what the campaign's two days cannot do.
+
+"""
+LEFT = Case(7, ("half_open@pumps@s+1s",), (), (181,), 30)
+"""Killed in its dose, and its pump is gone when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +123,14 @@ class Verdict:
     case: Case | None
 
     def __str__(self) -> str:
-        if not self.killed:
+        if self.case is None:
             return f"| {self.rule} | survives | |"
         by = ", ".join(f"#{number}" for number in self.killed)
-        befell = (
-            "" if self.case is None else ", ".join((*self.case.faults, *map(_said, self.case.said)))
-        )
-        cuts = f"killed at row {self.case.cuts}" if self.case and self.case.cuts else ""
-        out = "" if not self.out else f" (with {', '.join(self.out)} out)"
-        return f"| {self.rule} | {by}{out} | {befell or cuts or 'a wrong step'} |"
-
-
-def _said(said: Said) -> str:
-    return f"{said.verb} at {said.at_s} s"
+        out = "" if not self.out else f", with {', '.join(self.out)} out"
+        cuts = [f"killed at row {cut}" for cut in self.case.cuts]
+        befell = [f"`{text}`" for text in self.case.faults]
+        befell += [f"{said.verb} at {said.at_s} s" for said in self.case.said]
+        return f"| {self.rule} | {by}{out} | {', '.join(befell + cuts) or 'a wrong step'} |"
 
 
 def _faults(*specs: str) -> tuple[Case, ...]:
@@ -147,6 +161,8 @@ def _mutants() -> Iterator[Mutant]:
     yield Mutant("lost_pump_2", _faults("usb_unplug@pumps@s+10s"))
     yield Mutant("air_in_trap", _faults("gauge_out_of_range(channel=2)@gauges@degas"))
     yield Mutant("n2_supply", _faults("n2_empty@flask@fill", "n2_empty@flask@up"))
+    yield Mutant("n2_lost", _faults("n2_empty@flask@up"), ("n2_supply",))
+    yield Mutant("flask_leaks", _faults("leak_step(rate=1)@flask@up"))
     for rule in ("warm_line", "warm_hot", "hood"):
         yield Mutant(rule, plain)
     dosing = (
@@ -159,13 +175,15 @@ def _mutants() -> Iterator[Mutant]:
     aborted = (Case(7, (), (Said(500, "abort"),)), Case(7, (), (Said(720, "abort"),)))
     yield Mutant("heat off first", aborted)
     yield Mutant("contactor", _faults("ssr_stuck_on@heater@up+60s"))
-    yield Mutant("pumps stop", aborted)
+    yield Mutant("pumps stop", aborted[1:], ("dose stops itself",))
+    yield Mutant("dose stops itself", aborted[1:], ("pumps stop",))
     yield Mutant("vacuum shut", (Case(7, (), (Said(150, "abort"),)),))
-    yield Mutant("held time", (Case(7, (), (Said(900, "freeze"), Said(1100, "resume"))),))
+    yield Mutant("held time", (Case(7, (), (Said(900, "freeze"), Said(990, "resume"))),))
     yield Mutant("intents settled", plain)
     yield Mutant("trips act", _faults("ssr_stuck_on@heater@up+60s"))
     yield Mutant("aborts act", aborted)
     yield Mutant("changes are told", _faults("front_panel(value=200)@heater@look"), FLASK)
+    yield Mutant("left intents settled", (LEFT,))
     yield Mutant("stand still first", _killed_at(150))
     yield Mutant("ask before going on", _killed_at(150))
 
@@ -181,6 +199,8 @@ def _broken(case: Case, off: tuple[str, ...], wrong: Weaken | None) -> tuple[int
             wrong(run, executor)
 
     ran = run_case(case, change)
+    if ran.outcome == "crashed":
+        raise LabctlError(f"{case} without {off}: {ran.reason}")
     return tuple(broken.number for broken in ran.broken)
 
 
@@ -202,15 +222,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--page", type=Path, default=None, help="where the docs' page is written")
     options = parser.parse_args()
     chosen = [n for n, row in enumerate(MUTANTS) if not options.only or row.rule in options.only]
     survivors = 0
-    print("| rule taken out | invariant that broke | what befell |\n| --- | --- | --- |")
+    lines = ["| rule taken out | invariant that broke | what befell |", "| --- | --- | --- |"]
     with ProcessPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(_nth, chosen):
             survivors += not verdict.killed
+            lines.append(str(verdict))
             print(verdict, flush=True)
     print(f"\n{len(chosen)} mutants, {survivors} survive")
+    if options.page is not None:
+        head = HEAD.format(mutants=len(chosen), killed=len(chosen) - survivors)
+        options.page.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     return 1 if survivors else 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.day import DAYS, Day, planned_ml
 from benchmarks.invariants import NS, Findings
-from labctl.engine.machine import FINAL
+from labctl.engine.machine import FINAL, State
 from labctl.engine.run import Run
 from simulators.world import RigWorld
 
@@ -25,7 +25,11 @@ BOILS_MBAR = 300.0
 SAFE_WITHIN_S = 60.0
 DOSE_PART, DOSE_ML = 1.02, 0.003
 MOVES_ML = 1e-4
+STANDS_S, WATCHDOG_S = 2.0, 25.0
+PUMP_LINE = ("half_open@pumps", "usb_unplug@pumps", "port_busy@pumps")
+"""Where its line is dead, a pump stands by its own watchdog of 20 s."""
 RATE_PART, RATE_ML = 1.1, 1e-3
+HELD = frozenset({State.HOLDING, State.HELD, State.RESUMING})
 GAS_FAULTS = ("n2_empty", "valve_stuck", "leak_step", "pump_off", "gauge", "stuck_value")
 VACUUM = ("vac_rough", "vac_fine")
 BACKFILLED = frozenset({"up", "look", "stay", "light"})
@@ -85,18 +89,23 @@ class Oracle:
         if run is not None:
             self._ending(t_ns, run, power_w)
             self._gas(t_ns, run, truth)
-            if run.step_id == "stay" and not run.elapsed.frozen:
+            if run.step_id == "stay" and run.machine.state not in HELD:
                 self.seen.stayed_s += 1
         self._pressure(t_ns, truth)
         self._dose(t_ns, truth)
 
     def end(self, t_ns: int) -> None:
-        """Judge what is left behind when the run is over."""
-        truth, ended_ns = self._world.truth(t_ns), self.seen.ended_ns
-        if truth["heater_w"] > 0:
-            self.findings.add(7, t_ns, f"{truth['heater_w']:.0f} W after the end")
+        """Judge when the run is over how long its end took."""
+        ended_ns = self.seen.ended_ns
         if ended_ns is not None and (t_ns - ended_ns) / NS > SAFE_WITHIN_S:
             self.findings.add(29, t_ns, f"{(t_ns - ended_ns) / NS:.0f} s to the safe state")
+
+    def rest(self, t_ns: int) -> None:
+        """Judge what is left behind, a while later."""
+        self.look(t_ns)
+        power_w = self._world.truth(t_ns)["heater_w"]
+        if power_w > 0:
+            self.findings.add(7, t_ns, f"{power_w:.0f} W after the end")
 
     def _thermal(self, t_ns: int) -> None:
         thermal = self._world.flask.thermal
@@ -179,7 +188,10 @@ class Oracle:
         if truth["stirring_rpm"] < 100:
             seen_rpm = f"{pump} doses while the bar turns at {truth['stirring_rpm']:.0f} rpm"
             self.findings.add(17, t_ns, seen_rpm)
-        if self.seen.ended_ns is not None and self._since_end_s(t_ns) > 2.0:
+        watchdog = any(self._acted(kind) for kind in PUMP_LINE)
+        if self.seen.ended_ns is not None and self._since_end_s(t_ns) > (
+            WATCHDOG_S if watchdog else STANDS_S
+        ):
             seen_s = f"{pump} moves {self._since_end_s(t_ns):.0f} s after the end began"
             self.findings.add(18, t_ns, seen_s)
         if self._run is not None:
@@ -188,7 +200,8 @@ class Oracle:
     def _in_its_step(self, t_ns: int, run: Run, flask_c: float) -> None:
         hf = self._day.name == "hf"
         low_c, high_c = self._day.window_c
-        if not low_c <= flask_c <= high_c:
+        skipped = any(": skip" in text for text in run.deviations)
+        if not low_c <= flask_c <= high_c and (hf or not skipped):
             self.findings.add(16 if hf else 17, t_ns, f"dose into a flask at {flask_c:.0f} °C")
         signed = run.signed.get(self._day.reagent, set())
         if hf and len(signed) < 2:

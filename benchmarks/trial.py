@@ -31,7 +31,7 @@ from labctl.rig.opening import OpenRig
 from labctl.session import conduct, memory_wires, meta_of, twin_spec
 from simulators.world import RigWorld
 
-LATEST_S = 3 * 3600
+LATEST_S, AFTER_S = 3 * 3600, 10
 Changed = Callable[[Run, Executor], None]
 
 
@@ -144,8 +144,10 @@ class Trial:
                     self._findings.add(23, clock.now_ns(), "an acknowledged intent is lost")
         self._oracle.look(clock.now_ns())
         self._oracle.end(clock.now_ns())
-        self._wire.close(clock.now_ns())
-        return outcome, reason, clock.now_ns()
+        self._wire.close(end_ns := clock.now_ns())
+        await clock.sleep_until(end_ns + AFTER_S * NS)
+        self._oracle.rest(clock.now_ns())
+        return outcome, reason, end_ns
 
     async def _life(
         self, clock: VirtualClock, cut: int | None, past: Past | None

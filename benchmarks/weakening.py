@@ -106,6 +106,15 @@ def dose_cap(_run: Run, executor: Executor) -> None:
     executor.parts.doses._missing_ml = lambda given: given.row.commanded_ml or 0.0  # type: ignore[method-assign]
 
 
+def dose_runs_on(_run: Run, executor: Executor) -> None:
+    """Leave a pump running when its dose is given up."""
+
+    async def settled(*_: object) -> float:
+        return 1e9
+
+    executor.parts.doses._settled = settled  # type: ignore[method-assign]
+
+
 def hf_never(_run: Run, executor: Executor) -> None:
     """Begin every step again that was cut off."""
     if executor._resumption is not None:
@@ -120,10 +129,11 @@ def heat_first(run: Run, executor: Executor) -> None:
 
 
 def contactor(_run: Run, executor: Executor) -> None:
-    """Never open the contactor while the run lives."""
+    """Never open the contactor, not at the end either."""
     guarding = executor._guarding
     if guarding is not None:
         guarding.cut = _nothing  # type: ignore[method-assign]
+        guarding.end = _nothing_later  # type: ignore[method-assign]
         executor._ending.safe._cut = _nothing
 
 
