@@ -197,7 +197,7 @@ class Decision:
         run = self._run
         if run.elapsed.frozen or run.has_token("injection"):
             return True
-        asked_rpm = run.flask.stirring_rpm
+        asked_rpm = run.stirring.asked_rpm
         if not asked_rpm or "stirrer.speed" not in run.signals.latest:
             return False
         speed_rpm = run.signals.value("stirrer.speed")

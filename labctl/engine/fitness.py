@@ -25,6 +25,7 @@ from labctl.recipe.steps.sequences import fill
 from labctl.recipe.steps.stir import Stir
 from labctl.rig.devices import RelayEntry, SpectrometerEntry
 from labctl.rig.model import LoadedRig, Preflight
+from labctl.rules import Interlock
 from labctl.units import show
 
 PREFLIGHT = "preflight"
@@ -150,13 +151,16 @@ def _supplies(rig: LoadedRig, holds_for: str) -> Iterator[Check]:
         if isinstance(entry, RelayEntry)
         for part in entry.inputs
     }
+    required: dict[str, list[Interlock]] = {}
     for rule in rig.model.interlocks:
-        signal = rule.require.text
-        if signal in inputs:
-            look = partial(_on, signal)
-            do = f"see to it: without it {rule.id} would {rule.severity} the run"
-            name = signal.replace("_", " ").partition(".")[2]
-            yield Check(f"supply_{rule.id}", "labctl", name, f"{signal} on", do, holds_for, look)
+        if rule.require.text in inputs:
+            required.setdefault(rule.require.text, []).append(rule)
+    for signal, rules in required.items():
+        look = partial(_on, signal)
+        would = ", ".join(f"{rule.id} would {rule.severity}" for rule in rules)
+        do = f"see to it: without it {would} the run"
+        name = signal.replace("_", " ").partition(".")[2]
+        yield Check(f"supply_{rules[0].id}", "labctl", name, f"{signal} on", do, holds_for, look)
 
 
 async def _on(signal: str, bench: Bench) -> Found:

@@ -53,7 +53,7 @@ class Watch:
         run = SimpleNamespace(
             clock=clock, elapsed=Elapsed(clock), record=self.record, step_id="stage2.3",
             has_token=lambda kind: self.injecting, event=lambda *row: None,
-            flask=SimpleNamespace(stirring_rpm=600.0), signals=self.signals,
+            stirring=SimpleNamespace(asked_rpm=600.0), signals=self.signals,
         )  # fmt: skip
         self.elapsed = run.elapsed
         self.decision = Decision(run, self.tracking, criterion)

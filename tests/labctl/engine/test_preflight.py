@@ -94,7 +94,9 @@ def test_what_is_not_fit_is_refused_by_name_with_what_to_do(planned, tmp_path, f
 
 def test_an_input_that_an_interlock_requires_is_looked_at(planned, tmp_path):
     looked = Looked(planned, tmp_path, faults=["n2_empty@flask50"])
-    assert looked.outcomes["supply_n2_supply"].found == "off"
+    row = looked.outcomes["supply_n2_supply"]
+    assert row.found == "off"
+    assert "n2_supply would freeze, n2_lost would trip the run" in row.do
     assert looked.result.exit_code == ExitCode.SAFE
 
 
