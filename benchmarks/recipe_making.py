@@ -313,9 +313,13 @@ def _repeat(maker: Maker, fields: dict[str, Tree]) -> None:
     fields.pop("last", None)
 
 
+def _weigh(maker: Maker, fields: dict[str, Tree]) -> None:
+    fields["shots"] = str(maker.rng.integers(3, 11))
+
+
 _MEND: Mapping[str, Callable[[Maker, dict[str, Tree]], None]] = {
     "charge": _one_measure, "inject": _inject, "wait_until": _wait_until, "hold": _hold,
-    "ask": _ask, "repeat": _repeat, "backfill": _backfill,
+    "ask": _ask, "repeat": _repeat, "backfill": _backfill, "weigh": _weigh,
 }  # fmt: skip
 
 
