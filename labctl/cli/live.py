@@ -19,7 +19,7 @@ REDRAW_S = 0.1
 HAPPENED = 3
 QUIET = frozenset({
     "left", "valve", "switch", "heater", "warm_line", "step.started", "step.ended",
-    "shadow.cleared", "standing",
+    "shadow.cleared", "standing", "line", "trap_cold", "trap_warm", "signed",
 })  # fmt: skip
 """Events that are in the record, but would flood a screen."""
 
