@@ -64,6 +64,11 @@ def test_a_planned_day_has_one_dose_by_pump_into_the_flask(day):
     assert steps == ["s"]
 
 
+def test_a_day_with_hf_that_is_killed_after_the_trap_was_cold_still_pumps_it_off():
+    ran = run_case(Case(7, (), (), (110,), 1, "hf"))
+    assert (ran.outcome, ran.lives, ran.broken) == ("complete_with_deviations", 2, [])
+
+
 def test_there_are_38_invariants_and_each_is_judged_or_says_where():
     assert list(TEXTS) == list(range(1, 39))
     assert set(ELSEWHERE) < set(TEXTS)
