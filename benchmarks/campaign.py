@@ -93,7 +93,9 @@ def grown(rows: Sequence[Row]) -> list[str]:
     for pid in sorted({int(str(row["pid"])) for row in rows}):
         own = [row for row in rows if row["pid"] == pid][WARM:]
         for what in ("descriptors", "most_kb") if own else ():
-            first, last = (float(str(row[what])) for row in (own[0], own[-1]))
+            # What is closed only when garbage is collected comes and goes; a leak lifts the floor.
+            of = [float(str(row[what])) for row in own]
+            first, last = min(of[:WARM]), min(of[-WARM:])
             if last > first * GROWTH + SLACK:
                 said.append(
                     f"{what} of a worker from {first:.0f} to {last:.0f} in {len(own)} seeds"

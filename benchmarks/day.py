@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.plan import Plan, plan
 from labctl.recipe.load import recipe_of
@@ -53,6 +53,8 @@ loads:
   NC: {lot: c, by: hand}
   S:  {lot: b, pump: pump_2, drawn: 1.0 mL}
 """
+ZINC = "  ZN: {is: zinc oleate in ODE, concentration: 0.50 mol/L, keep_at: 80 C}"
+ZINC_LOAD = "ZN: {lot: b, pump: pump_1, drawn: 2.0 mL, gate: 1H NMR clean}"
 HF_HEAD = """
 labctl: recipe/1
 name: a short day with HF
@@ -98,7 +100,10 @@ loads:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A recipe and its batch; `pump` gives the one dose `s` of `dose_mmol` of a reagent."""
+    """A recipe and its batch; `pump` gives the one dose `s` of `dose_mmol` of a reagent.
+
+    What is dosed is kept at `keep_c` by the warm line.
+    """
 
     name: str
     recipe: str
@@ -110,6 +115,12 @@ class Day:
     over_s: float
     window_c: tuple[float, float]
     stay_s: float
+    keep_c: float = -273.0
+
+    @property
+    def hf(self) -> bool:
+        """Whether the dose is HF."""
+        return self.reagent == "HF"
 
 
 DAYS = {
@@ -138,6 +149,29 @@ DAYS = {
         600.0,
     ),
 }
+SWARM = tuple(DAYS)
+"""The days that seeds are drawn for; those below serve single rules."""
+
+DAYS["more HF"] = replace(
+    DAYS["hf"],
+    name="more HF",
+    recipe=(HF_HEAD + HF_STEPS).replace("amount: 0.40 mmol", "amount: 0.80 mmol"),
+    dose_mmol=0.8,
+)
+DAYS["zinc"] = replace(
+    DAYS["sulfide"],
+    name="zinc",
+    recipe=(HEAD + STEPS)
+    .replace("  S:  {is: TOP sulfide saturated, concentration: 2.17 mol/L}", ZINC)
+    .replace("reagents: [S]", "reagents: [ZN]")
+    .replace("reagent: S, amount: 0.4 mmol", "reagent: ZN, amount: 0.25 mmol"),
+    sheet=SHEET.replace("S:  {lot: b, pump: pump_2, drawn: 1.0 mL}", ZINC_LOAD),
+    pump="pump_1",
+    reagent="ZN",
+    dose_mmol=0.25,
+    stay_s=120.0,
+    keep_c=80.0,
+)
 
 
 @functools.cache

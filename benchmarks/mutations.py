@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.swarm import Case, Said
+from benchmarks.swarm import Case, Said, Turned
 from benchmarks.trial import run_case
 from benchmarks.weakening import (
     Weaken,
@@ -24,6 +24,7 @@ from benchmarks.weakening import (
     dose,
     dose_cap,
     dose_runs_on,
+    dose_waits,
     guard,
     heat_first,
     hf_never,
@@ -54,7 +55,7 @@ WEAKEN: dict[str, Weaken] = {
     **{f"R{n}": thermal(f"R{n}") for n in range(1, 10)},
     "lost_heater": lost("heater"),
     "lost_gauges": lost("gauges"),
-    "lost_pump_2": lost("pump_2"),
+    "lost_pump_2": dose_waits,
     "guard": guard,
     "dose cap": dose_cap,
     "HF never resumes": hf_never,
@@ -81,7 +82,7 @@ HEAT = {
     "R3": ("stuck_value(value=45)@heater@up",),
     "R4": ("probe_out@heater@up+90s", "tc_short@heater@up+60s"),
     "R5": ("ssr_stuck_on@heater@up+60s",),
-    "R6": ("stuck_value(value=45)@heater@up", "probe_out@heater@up+90s"),
+    "R6": ("tc_short@heater@look",),
     "R7": ("stale_reading@heater@up+60s",),
     "R8": ("probe_creep(over=30s)@heater@look",),
     "R9": ("ssr_stuck_on@heater@up+60s",),
@@ -96,7 +97,13 @@ HEAD = """# Safety rules taken out
 Each safety rule was taken out of runs that meet what it is there for. Of {mutants}, {killed} are
 missed: an [invariant](campaign.md) breaks. Where other rules watch over the same, nothing breaks
 unless those are out as well; with them out, the invariant holds with the rule and breaks without
-it. What survives guards against what the campaign's two days cannot do.
+it. "A wrong step" turns a valve, doses or forgets a signature as nothing in labctl does by itself.
+
+Four invariants are read thus. #29: no reason for the safe state may stand in the plant for 75 s
+while the run goes on (the rig lets some stand for 60 s before it acts): no inert gas, no draught in
+the hood, a warm line above its limit, a silent gauge over a hot flask on vacuum, a silent pump with
+part of its dose given. #11: the fine valve may not stand open for 75 s on more than the fine pump
+bears. #8: a line that is open on vacuum sucks. #17: what is dosed comes as warm as it is kept.
 
 """
 LEFT = Case(7, ("half_open@pumps@s+1s",), (), (181,), 30)
@@ -129,6 +136,7 @@ class Verdict:
         out = "" if not self.out else f", with {', '.join(self.out)} out"
         cuts = [f"killed at row {cut}" for cut in self.case.cuts]
         befell = [f"`{text}`" for text in self.case.faults]
+        befell += [f"{row.thing} {row.value:g} at {row.at_s} s" for row in self.case.turned]
         befell += [f"{said.verb} at {said.at_s} s" for said in self.case.said]
         return f"| {self.rule} | {by}{out} | {', '.join(befell + cuts) or 'a wrong step'} |"
 
@@ -147,24 +155,41 @@ def _mutants() -> Iterator[Mutant]:
     for rule in ("too_hot", "R1", "lost_heater", "guard"):
         yield Mutant(rule, _faults(*SILENT), tuple(r for r in SILENCE if r != rule))
     yield Mutant("guard", _killed_at(140, gap_s=60))
+    yield from _gated()
+    yield from _supplies()
+    yield from _executed()
+
+
+def _gated() -> Iterator[Mutant]:
     plain = (Case(7),)
     yield Mutant("n2_or_vac", plain, (), provoked(400, valves(("vac_rough", True))))
     fine = provoked(400, valves(("n2", False), ("vac_fine", True)))
     yield Mutant("rough_first", plain, (), fine)
     yield Mutant("no_suck", plain, ("stirring",), provoked(150, dose("pump_2", 0.25, 2.0)))
-    line = provoked(400, valves(("line_2", True), ("n2", False), ("vac_rough", True)))
+    line = provoked(8, valves(("line_2", True)))
     yield Mutant("lines_shut", plain, (), line)
     yield Mutant("stirring", _faults("front_panel(value=0)@stirrer@look+30s"))
     yield Mutant("hf_two", (Case(7, day="hf"),), (), provoked(400, unsigned))
-    yield Mutant("over_p", _faults("half_open@gauge@up", "gauge_off@gauges@up"), ("lost_gauges",))
-    yield Mutant("lost_gauges", _faults("half_open@gauge@up"), ("over_p",))
+
+
+def _supplies() -> Iterator[Mutant]:
+    shut = provoked(660, valves(("n2", False)))
+    yield Mutant("over_p", (Case(7, day="more HF"),), (), shut)
+    blind = (Case(7, ("half_open@gauge@s+230s",), day="hf"),)
+    yield Mutant("lost_gauges", blind, ("over_p", "flask_leaks", "air_in_trap"))
     yield Mutant("lost_pump_2", _faults("usb_unplug@pumps@s+10s"))
-    yield Mutant("air_in_trap", _faults("gauge_out_of_range(channel=2)@gauges@degas"))
-    yield Mutant("n2_supply", _faults("n2_empty@flask@fill", "n2_empty@flask@up"))
+    stands = _faults("pump_off@aux@degas+110s")
+    yield Mutant("air_in_trap", stands, ("flask_leaks",))
+    yield Mutant("flask_leaks", stands, ("air_in_trap",))
+    yield Mutant("n2_supply", _faults("n2_empty@flask@up"), ("n2_lost",))
     yield Mutant("n2_lost", _faults("n2_empty@flask@up"), ("n2_supply",))
-    yield Mutant("flask_leaks", _faults("leak_step(rate=1)@flask@up"))
-    for rule in ("warm_line", "warm_hot", "hood"):
-        yield Mutant(rule, plain)
+    yield Mutant("warm_line", (Case(7, ("heater_open@warm@prime",), day="zinc"),))
+    yield Mutant("warm_hot", _faults("ssr_stuck_on@warm@up"))
+    yield Mutant("hood", (Case(7, day="hf", turned=(Turned(680, "hood_flow", 0.0),)),))
+
+
+def _executed() -> Iterator[Mutant]:
+    plain = (Case(7),)
     dosing = (
         Case(7, (), (Said(720, "retry"),)),
         Case(7, (), (Said(720, "freeze"), Said(740, "retry"))),

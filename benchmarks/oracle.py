@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.day import DAYS, Day, planned_ml
 from benchmarks.invariants import NS, Findings
+from benchmarks.oracle_reasons import Reasons
 from labctl.engine.machine import FINAL, State
 from labctl.engine.run import Run
 from simulators.world import RigWorld
@@ -24,13 +25,16 @@ BELOW_AMBIENT_MBAR, BELOW_S, HOT_C = 10.0, 60.0, 60.0
 BOILS_MBAR = 300.0
 SAFE_WITHIN_S = 60.0
 DOSE_PART, DOSE_ML = 1.02, 0.003
-MOVES_ML = 1e-4
+MOVES_ML, WHOLE = 1e-4, 0.95
+KEEP_K = 7.0
+"""How much colder than declared what is given may be: the rule's 5 K, and its sensor."""
 STANDS_S, WATCHDOG_S = 2.0, 25.0
 PUMP_LINE = ("half_open@pumps", "usb_unplug@pumps", "port_busy@pumps")
 """Where its line is dead, a pump stands by its own watchdog of 20 s."""
 RATE_PART, RATE_ML = 1.1, 1e-3
 HELD = frozenset({State.HOLDING, State.HELD, State.RESUMING})
 GAS_FAULTS = ("n2_empty", "valve_stuck", "leak_step", "pump_off", "gauge", "stuck_value")
+LINES = ("line_1", "line_2", "line_3")
 VACUUM = ("vac_rough", "vac_fine")
 BACKFILLED = frozenset({"up", "look", "stay", "light"})
 
@@ -67,10 +71,12 @@ class Oracle:
         self._planned_ml = planned_ml(day)
         self._beat_age_s = beat_age_s
         self._run: Run | None = None
+        self._reasons = Reasons(findings, self._standing)
 
     def attach(self, run: Run) -> None:
         """Watch a life of the run from now on."""
         self._run = run
+        self._reasons.forget()
         self.seen.ended_ns = self.seen.good_ns = None
 
     def detach(self) -> None:
@@ -79,7 +85,7 @@ class Oracle:
 
     def look(self, t_ns: int) -> None:
         """Judge the present second."""
-        truth = self._world.truth(t_ns)
+        truth = dict(self._world.truth(t_ns))
         power_w = truth["heater_w"]
         if power_w > 0 and self._beat_age_s(t_ns) > BEAT_S:
             age_s = self._beat_age_s(t_ns)
@@ -89,6 +95,7 @@ class Oracle:
         if run is not None:
             self._ending(t_ns, run, power_w)
             self._gas(t_ns, run, truth)
+            self._reasons.look(t_ns, run, truth | self._besides(t_ns, truth))
             if run.step_id == "stay" and run.machine.state not in HELD:
                 self.seen.stayed_s += 1
         self._pressure(t_ns, truth)
@@ -148,12 +155,17 @@ class Oracle:
         if fine and not before:
             if self.seen.mbar > FINE_INLET_MBAR:
                 self.findings.add(11, t_ns, f"fine pump opened at {self.seen.mbar:.0f} mbar")
-            if self._day.name == "hf" and run.step_id == "s" and self.seen.mbar > BOILS_MBAR:
+            if self._day.hf and run.step_id == "s" and self.seen.mbar > BOILS_MBAR:
                 self.findings.add(9, t_ns, f"full vacuum at {self.seen.mbar:.0f} mbar on acetone")
         if any(told.get(valve) for valve in VACUUM) or (
-            self._day.name == "hf" and run.step_id in {"s", "again"}
+            self._day.hf and run.step_id in {"s", "again"}
         ):
             self.seen.vacuum_ns = t_ns
+        low = truth["flask_mbar"] < self._world.spec.ambient_mbar - SUCKED_MBAR
+        lines = [valve for valve in LINES if low and told.get(valve)]
+        if lines:
+            seen = f"{lines[0]} open on {truth['flask_mbar']:.0f} mbar: it sucks"
+            self.findings.add(8, t_ns, seen)
         self.seen.filled = self.seen.filled or run.step_id in BACKFILLED
 
     def _pressure(self, t_ns: int, truth: Mapping[str, float]) -> None:
@@ -188,6 +200,7 @@ class Oracle:
         if truth["stirring_rpm"] < 100:
             seen_rpm = f"{pump} doses while the bar turns at {truth['stirring_rpm']:.0f} rpm"
             self.findings.add(17, t_ns, seen_rpm)
+        self._warm(t_ns, truth)
         watchdog = any(self._acted(kind) for kind in PUMP_LINE)
         if self.seen.ended_ns is not None and self._since_end_s(t_ns) > (
             WATCHDOG_S if watchdog else STANDS_S
@@ -197,8 +210,14 @@ class Oracle:
         if self._run is not None:
             self._in_its_step(t_ns, self._run, truth["flask_c"])
 
+    def _warm(self, t_ns: int, truth: Mapping[str, float]) -> None:
+        keep_c = self._day.keep_c
+        if truth["warm_c"] < keep_c - KEEP_K:
+            seen = f"dose through a line at {truth['warm_c']:.0f} °C, to be kept at {keep_c:.0f}"
+            self.findings.add(17, t_ns, seen)
+
     def _in_its_step(self, t_ns: int, run: Run, flask_c: float) -> None:
-        hf = self._day.name == "hf"
+        hf = self._day.hf
         low_c, high_c = self._day.window_c
         skipped = any(": skip" in text for text in run.deviations)
         if not low_c <= flask_c <= high_c and (hf or not skipped):
@@ -206,6 +225,14 @@ class Oracle:
         signed = run.signed.get(self._day.reagent, set())
         if hf and len(signed) < 2:
             self.findings.add(16, t_ns, f"HF signed for by {len(signed)}")
+
+    def _besides(self, t_ns: int, truth: Mapping[str, float]) -> dict[str, float]:
+        given = truth[f"{self._day.pump}.delivered_ml"] / self._planned_ml
+        supplies = {name: self._world.get(name, t_ns) for name in ("n2_pressure", "hood_flow")}
+        return {**supplies, "part_given": float(0.0 < given < WHOLE)}
+
+    def _standing(self) -> list[str]:
+        return [row.text for row in self._world.faults() if row.acted and row.ended_ns is None]
 
     def _acted(self, kind: str) -> bool:
         return any(row.acted and row.text.startswith(kind) for row in self._world.faults())

@@ -135,7 +135,7 @@ def _noticed(run: Run, told: Told) -> Iterator[tuple[int, str]]:
 def _hf(run: Run, told: Told) -> Iterator[tuple[int, str]]:
     """After a crash in its step, HF is begun again only if a person said so."""
     rows = [row for row in run.steps if row.id == "s"]
-    if told.day != "hf" or told.lives == 1 or len(rows) <= 1:
+    if not DAYS[told.day].hf or told.lives == 1 or len(rows) <= 1:
         return
     for row in rows[1:]:
         asked = any(

@@ -103,11 +103,20 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """A thing of the rig that is put to a value, at a time in s since the run began."""
+
+    at_s: int
+    thing: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One seed: the noise's seed, the faults as a person writes them, the commands.
 
     `cuts` are the rows of the record before which the run is killed, counted in each life; it is
-    resumed `gap_s` later. `day` is one of `benchmarks.day.DAYS`.
+    resumed `gap_s` later. `day` is one of `benchmarks.day.DAYS`. What is `turned` no seed draws.
     """
 
     seed: int
@@ -116,6 +125,7 @@ class Case:
     cuts: tuple[int, ...] = ()
     gap_s: int = 5
     day: str = "sulfide"
+    turned: tuple[Turned, ...] = ()
 
     def without(self, n: int) -> Case:
         """Leave out the n-th of all that befalls."""
@@ -186,4 +196,5 @@ def load(file: Path) -> Case:
         tuple(row.get("cuts", ())),
         row.get("gap_s", 5),
         row.get("day", "sulfide"),
+        tuple(Turned(**words) for words in row.get("turned", ())),
     )

@@ -132,6 +132,9 @@ class Trial:
         self._each_second(loop, 1)
         for said in (*self.case.said, Said(LATEST_S, "abort", "held for hours")):
             loop.call_at_ns(said.at_s * NS, self._say, said, clock)
+        for row in self.case.turned:
+            at_ns = row.at_s * NS
+            loop.call_at_ns(at_ns, self._world.put, row.thing, row.value, at_ns)
         outcome, reason, past = "", "", None
         for cut in [*self.case.cuts, None]:
             outcome, reason = await self._life(clock, cut, past)

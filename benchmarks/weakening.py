@@ -106,6 +106,11 @@ def dose_cap(_run: Run, executor: Executor) -> None:
     executor.parts.doses._missing_ml = lambda given: given.row.commanded_ml or 0.0  # type: ignore[method-assign]
 
 
+def dose_waits(_run: Run, executor: Executor) -> None:
+    """Let a dose wait for its pump, however long that is silent."""
+    executor.parts.doses._lost = lambda pump: False  # type: ignore[method-assign]
+
+
 def dose_runs_on(_run: Run, executor: Executor) -> None:
     """Leave a pump running when its dose is given up."""
 

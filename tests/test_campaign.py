@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.campaign import grown
 from benchmarks.campaign_page import page
-from benchmarks.day import DAYS, planned_day
+from benchmarks.day import DAYS, SWARM, planned_day
 from benchmarks.invariants import ELSEWHERE, TEXTS
 from benchmarks.mutations import MUTANTS, WEAKEN, judge
 from benchmarks.shrinking import shrunk
@@ -33,7 +33,7 @@ def test_no_swarm_of_faults_and_crashes_breaks_an_invariant(tmp_path):
     rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == SEEDS
     assert sum(row["lives"] - 1 for row in rows) > SEEDS // 8
-    assert {row["day"] for row in rows} == set(DAYS)
+    assert {row["day"] for row in rows} == set(SWARM)
     acted = {kind_of(text) for row in rows for text in row["acted"]}
     assert len(acted) > len(fault_table()) // 2
     assert not grown(rows)
@@ -64,6 +64,11 @@ def test_a_planned_day_has_one_dose_by_pump_into_the_flask(day):
     assert steps == ["s"]
 
 
+def test_a_day_with_hf_that_is_killed_after_the_trap_was_cold_still_pumps_it_off():
+    ran = run_case(Case(7, (), (), (110,), 1, "hf"))
+    assert (ran.outcome, ran.lives, ran.broken) == ("complete_with_deviations", 2, [])
+
+
 def test_there_are_38_invariants_and_each_is_judged_or_says_where():
     assert list(TEXTS) == list(range(1, 39))
     assert set(ELSEWHERE) < set(TEXTS)
@@ -84,7 +89,10 @@ def test_what_fails_is_made_small(tmp_path):
     assert load(tmp_path / "case.json") == least.case
 
 
-CHEAP = ("dose cap", "heat off first", "contactor", "n2_or_vac", "hf_two", "stand still first")
+CHEAP = (
+    "dose cap", "heat off first", "contactor", "n2_or_vac", "hf_two", "stand still first",
+    "warm_line", "hood", "lines_shut",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", CHEAP)
